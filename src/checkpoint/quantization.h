@@ -1,0 +1,54 @@
+// Quantized linears on disk: which tensors of a module make one, and their exact re-packing
+// to and from the canonical form (no float round trip). docs/formats/awq.md, docs/formats/gptq.md
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/json.h"
+#include "base/result.h"
+#include "checkpoint/source.h"
+#include "checkpoint/writer.h"
+#include "tensor/quant_format.h"
+
+namespace awq {
+
+enum class PackedFormat { awq_gemm, gptq };
+
+/// `quantization_config` of config.json.
+struct QuantizationConfig {
+  PackedFormat packed = PackedFormat::awq_gemm;
+  QuantFormat format;
+  bool gptq_v2 = false;  ///< zeros stored as they are, not minus one
+  std::vector<std::string> modules_to_not_convert;
+
+  /// Nothing when the model is not quantized; an error for methods that are not read.
+  static Result<std::optional<QuantizationConfig>> from_json(const Json& config,
+                                                             std::string_view origin);
+  Json to_json() const;
+};
+
+/// 4-bit asymmetric goes to AutoAWQ's gemm layout, everything else to GPTQ's. AWQ needs out % 8 == 0
+/// and GPTQ in % (32 / bits) == 0 (3 bits: in % 32) and whole words along out.
+PackedFormat packed_format_for(const QuantFormat& format);
+
+/// Error naming the module when `format` of a [out, in] weight has no layout in `packed`.
+Status check_packable(PackedFormat packed, const QuantFormat& format, int64_t out, int64_t in,
+                      std::string_view module);
+
+/// The tensors of one packed module: declarations and, after pack(), their bytes.
+std::vector<TensorDeclaration> packed_tensors(PackedFormat packed, const QuantFormat& format,
+                                              int64_t out, int64_t in, std::string_view module);
+Status write_packed(SafetensorsWriter& writer, PackedFormat packed, std::string_view module,
+                    const QuantWeight& weight);
+
+/// Whether `module` is stored quantized (has "<module>.qweight").
+bool has_quantized(const Checkpoint& checkpoint, std::string_view module);
+
+/// Reads and validates it against the expected [out, in].
+Result<QuantWeight> read_quantized(const Checkpoint& checkpoint, std::string_view module,
+                                   const QuantizationConfig& config, int64_t out, int64_t in);
+
+}  // namespace awq

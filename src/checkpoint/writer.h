@@ -1,0 +1,66 @@
+// A Hugging Face directory that appears whole or not at all: files are written under a partial
+// directory beside the target, synced, and the directory is renamed at the end.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/json.h"
+#include "base/result.h"
+#include "tensor/dtype.h"
+#include "tensor/shape.h"
+
+namespace awq {
+
+/// OUT while it is being made: "OUT.partial", locked against a second writer. A partial directory
+/// left by a killed run is removed when its lock is free.
+class OutputDirectory {
+ public:
+  /// Usage error when `target` exists (unless `overwrite`), is an ancestor or equal of an input
+  /// path, or is being written by another process.
+  static Result<OutputDirectory> create(const std::string& target, bool overwrite);
+  OutputDirectory(OutputDirectory&&) noexcept;
+  ~OutputDirectory();  ///< removes the partial directory when it was not committed
+
+  /// Path of a file inside the partial directory. `name` is a plain file name.
+  std::string file(std::string_view name) const;
+  /// Syncs every file and the directory, then renames it to the target.
+  Status commit();
+
+ private:
+  struct Impl;
+  explicit OutputDirectory(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+struct TensorDeclaration {
+  std::string name;
+  DType dtype;
+  Shape shape;
+};
+
+/// Writes model.safetensors (or shards with an index) into `directory`. All tensors are declared
+/// first, so the space is reserved before the work and data may arrive in any order.
+class SafetensorsWriter {
+ public:
+  static Result<SafetensorsWriter> create(const OutputDirectory& directory,
+                                          std::vector<TensorDeclaration> tensors,
+                                          uint64_t max_shard_bytes = uint64_t{5} << 30);
+  SafetensorsWriter(SafetensorsWriter&&) noexcept;
+  ~SafetensorsWriter();
+
+  /// The whole data of a declared tensor, once; `size` must match the declaration.
+  Status write(std::string_view name, const void* data, size_t size);
+  /// All declared tensors must have been written. Index last.
+  Status finish();
+  uint64_t bytes() const;  ///< size of all files
+
+ private:
+  struct Impl;
+  explicit SafetensorsWriter(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace awq
