@@ -1,0 +1,62 @@
+// Where an op table keeps its data: host memory and a thread pool for the CPU, device memory and a
+// stream for a GPU. Chosen once and passed down by reference.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <utility>
+
+#include "base/thread_pool.h"
+
+namespace awq {
+
+class Device {
+ public:
+  virtual ~Device() = default;
+
+  virtual std::string description() const = 0;  ///< "CPU, 2 threads, AVX-512 VNNI"
+  virtual void* allocate(size_t bytes) = 0;     ///< 64-byte aligned; aborts when memory is out
+  virtual void release(void* data, size_t bytes) = 0;
+  virtual void upload(void* device, const void* host, size_t bytes) = 0;
+  virtual void download(void* host, const void* device, size_t bytes) = 0;
+  virtual void synchronize() = 0;
+  virtual ThreadPool& pool() = 0;               ///< host threads
+};
+
+/// Owner of device memory. reserve() grows it (contents lost) and never shrinks it.
+class DeviceBuffer {
+ public:
+  DeviceBuffer() = default;
+  DeviceBuffer(Device& device, size_t bytes)
+      : device_(&device), data_(device.allocate(bytes)), bytes_(bytes) {}
+  DeviceBuffer(DeviceBuffer&& other) noexcept { *this = std::move(other); }
+  DeviceBuffer& operator=(DeviceBuffer&& other) noexcept {
+    std::swap(device_, other.device_);
+    std::swap(data_, other.data_);
+    std::swap(bytes_, other.bytes_);
+    return *this;
+  }
+  ~DeviceBuffer() {
+    if (data_ != nullptr) device_->release(data_, bytes_);
+  }
+
+  void reserve(Device& device, size_t bytes) {
+    if (bytes > bytes_) {
+      *this = DeviceBuffer();
+      *this = DeviceBuffer(device, bytes);
+    }
+  }
+  void* data() const { return data_; }
+  size_t size() const { return bytes_; }
+  template <class T>
+  T* as() const {
+    return static_cast<T*>(data_);
+  }
+
+ private:
+  Device* device_ = nullptr;
+  void* data_ = nullptr;
+  size_t bytes_ = 0;
+};
+
+}  // namespace awq

@@ -1,0 +1,160 @@
+// The backend seam: one table of functions per device and instruction set, chosen once and passed
+// down by reference. Everything above this header is the same for every backend. The scalar table
+// (reference.cc) is a permanent citizen and the oracle of all others.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string_view>
+
+#include "base/check.h"
+#include "kernels/device.h"
+#include "tensor/dtype.h"
+#include "tensor/quant_format.h"
+
+namespace awq {
+
+/// Activations: [rows, cols] f32 on the device, rows `stride` elements apart.
+struct Matrix {
+  float* data = nullptr;
+  int64_t rows = 0, cols = 0, stride = 0;
+
+  Matrix() = default;
+  Matrix(float* data_, int64_t rows_, int64_t cols_, int64_t stride_ = 0)
+      : data(data_), rows(rows_), cols(cols_), stride(stride_ == 0 ? cols_ : stride_) {}
+  float* row(int64_t i) const { return data + i * stride; }
+  Matrix slice_rows(int64_t begin, int64_t count) const {
+    return {data + begin * stride, count, cols, stride};
+  }
+  Matrix slice_cols(int64_t begin, int64_t count) const {
+    return {data + begin, rows, count, stride};
+  }
+};
+
+/// A weight [out, in] in a backend's own layout. Made by pack_*, used by the same table only.
+class PackedWeight {
+ public:
+  virtual ~PackedWeight() = default;
+  int64_t out = 0, in = 0;
+  uint64_t bytes = 0;  ///< memory that one multiplication by a vector reads
+};
+
+/// A float weight as stored: row-major [out, in] of `dtype` (F32, F16 or BF16).
+struct FloatWeight {
+  const void* data = nullptr;
+  DType dtype = DType::f32;
+  int64_t out = 0, in = 0;
+};
+
+enum class NormKind { rms, layer };
+
+struct NormArgs {
+  Matrix x;  ///< [tokens, dim], or [tokens, heads * dim] with `heads` > 1: each head by itself
+  Matrix y;  ///< same shape; may be x
+  NormKind kind = NormKind::rms;
+  const float* weight = nullptr;  ///< [dim]
+  const float* bias = nullptr;    ///< [dim] or null
+  float epsilon = 1e-5f;
+  float weight_offset = 0;        ///< Gemma multiplies by 1 + w
+  int64_t heads = 1;
+};
+
+enum class RopePairing { half, interleaved };  ///< (i, i + R/2) or (2i, 2i + 1)
+
+struct RopeArgs {
+  Matrix x;  ///< [tokens, heads * head_dim], rotated in place
+  int64_t heads = 0, head_dim = 0;
+  int64_t rotary_dim = 0;                      ///< R <= head_dim: the first R of each head
+  std::span<const int32_t> positions;          ///< [tokens]
+  std::span<const float> inverse_frequency;    ///< [R / 2], radians per position
+  float magnitude = 1;                         ///< multiplies cos and sin
+  RopePairing pairing = RopePairing::half;
+};
+
+/// Keys and values of one sequence in one layer: element (kv_head, position, i) lies at
+/// kv_head * head_stride + position * head_dim + i.
+struct KvView {
+  void* k = nullptr;
+  void* v = nullptr;
+  DType dtype = DType::f32;  ///< F32 or F16
+  int64_t head_stride = 0;   ///< elements: capacity * head_dim
+};
+
+/// Consecutive rows of a batch that belong to one sequence.
+struct Segment {
+  int64_t first = 0, count = 0;  ///< rows of the batch
+  int64_t past = 0;              ///< positions already in the cache before these rows
+  KvView kv;
+};
+
+struct KvAppendArgs {
+  Matrix k, v;  ///< [tokens, kv_heads * head_dim]
+  int64_t kv_heads = 0, head_dim = 0;
+  std::span<const Segment> segments;
+};
+
+struct AttentionArgs {
+  Matrix q;    ///< [tokens, heads * head_dim]
+  Matrix out;  ///< [tokens, heads * head_dim]; not q
+  int64_t heads = 0, kv_heads = 0, head_dim = 0;
+  float scale = 1;                        ///< of q k^T
+  float softcap = 0;                      ///< c * tanh(x / c) on scores; 0 = none
+  int64_t window = 0;                     ///< keys a query sees, itself included; 0 = all
+  std::span<const float> alibi_slopes;    ///< [heads] or empty: adds slope * (key - query)
+  bool causal = true;
+  std::span<const Segment> segments;      ///< the keys of the rows are already appended
+};
+
+enum class Activation { silu, gelu, gelu_tanh, relu, quick_gelu };
+
+/// What a backend offers. Functions take the table's device first; shapes are checked by the
+/// launcher. A null fused entry means that callers compose it from the others.
+struct Ops {
+  std::string_view name;  ///< "scalar", "avx2", "avx512"
+  Device* device = nullptr;
+
+  // Weights. pack_float keeps the dtype of its source.
+  std::unique_ptr<PackedWeight> (*pack_float)(Device&, const FloatWeight&) = nullptr;
+  std::unique_ptr<PackedWeight> (*pack_quant)(Device&, const QuantWeight&) = nullptr;
+
+  /// y[t, o] = sum_i x[t, i] w[o, i] + bias[o]; `bias` [out] or null. x and y do not overlap.
+  void (*matmul)(Device&, Matrix x, const PackedWeight& w, const float* bias, Matrix y) = nullptr;
+  /// y[t, :] = table[ids[t], :] of a float weight.
+  void (*embed)(Device&, std::span<const int32_t> ids, const PackedWeight& table,
+                Matrix y) = nullptr;
+
+  void (*norm)(Device&, const NormArgs&) = nullptr;
+  void (*rope)(Device&, const RopeArgs&) = nullptr;
+  void (*kv_append)(Device&, const KvAppendArgs&) = nullptr;
+  void (*attention)(Device&, const AttentionArgs&) = nullptr;
+
+  /// y = act(x); x may be y.
+  void (*act)(Device&, Activation, Matrix x, Matrix y) = nullptr;
+  /// y = act(gate) * up; any of them may be the same.
+  void (*act_mul)(Device&, Activation, Matrix gate, Matrix up, Matrix y) = nullptr;
+  /// y += x
+  void (*add)(Device&, Matrix x, Matrix y) = nullptr;
+  /// y[t, i] = x[t, i] * s[i]
+  void (*scale_columns)(Device&, Matrix x, const float* s, Matrix y) = nullptr;
+  /// x *= s
+  void (*scale)(Device&, Matrix x, float s) = nullptr;
+  /// x = c * tanh(x / c)
+  void (*softcap)(Device&, Matrix x, float c) = nullptr;
+  /// out[t] = index of the largest of x[t, :], the first on ties; NaN never wins.
+  void (*argmax)(Device&, Matrix x, int32_t* out) = nullptr;
+
+  // Calibration and search.
+  /// h += x^T x, h [dim, dim] row-major; both triangles are kept.
+  void (*gram)(Device&, Matrix x, float* h) = nullptr;
+  /// sums[i] += sum over rows of |x[t, i]|
+  void (*abs_sum)(Device&, Matrix x, double* sums) = nullptr;
+  /// losses[o] = e[o, :] h e[o, :]^T with h [in, in] symmetric: the rows of tr(E H E^T).
+  void (*quadratic_form)(Device&, Matrix e, const float* h, double* losses) = nullptr;
+
+  // Fused; null when the backend has none.
+  /// residual += x; y = norm(residual)
+  void (*add_norm)(Device&, Matrix x, Matrix residual, const NormArgs&) = nullptr;
+};
+
+}  // namespace awq
