@@ -1,0 +1,65 @@
+// Tensors of a checkpoint by slot: names, shapes, fused or permuted layouts are normalised here, so
+// that everything after sees canonical q, k, v, ... whatever the container.
+#pragma once
+
+#include <memory>
+#include <optional>
+
+#include "checkpoint/quantization.h"
+#include "checkpoint/source.h"
+#include "model/family.h"
+#include "model/float_block.h"
+
+namespace awq {
+
+class TensorReader {
+ public:
+  /// Reads config and names; checks that every tensor of the architecture is there with its shape.
+  static Result<TensorReader> open(const Checkpoint& checkpoint);
+
+  const Arch& arch() const { return arch_; }
+  const Family& family() const { return *family_; }
+  const Config& config() const { return config_; }
+  const Checkpoint& checkpoint() const { return *checkpoint_; }
+  const std::optional<QuantizationConfig>& quantization() const { return quantization_; }
+
+  /// Whether this linear is stored as packed integers.
+  bool is_quantized(Slot slot, int64_t layer) const;
+  Result<QuantWeight> read_quantized_linear(const Linear& linear, int64_t layer) const;
+
+  /// The weight in f32: [out, in] of a linear, [hidden] of a norm.
+  Result<FloatTensor> read_weight(Slot slot, int64_t layer, const Shape& shape,
+                                  ThreadPool& pool) const;
+  /// Empty when `present` is false.
+  Result<FloatTensor> read_bias(Slot slot, int64_t layer, const Shape& shape, bool present) const;
+
+  /// The stored weight when it can be used as it lies (plain floats, no permutation), else null.
+  const TensorInfo* raw_weight(Slot slot, int64_t layer) const;
+
+  /// A whole decoder block in f32, validated finite.
+  Result<FloatBlock> read_block(int64_t layer, ThreadPool& pool) const;
+
+  /// Pages of a block will not be needed again soon.
+  void release_block(int64_t layer) const;
+
+ private:
+  TensorReader(const Checkpoint& checkpoint, Config config)
+      : checkpoint_(&checkpoint), config_(std::move(config)) {}
+  Status check_tensors() const;
+  Status check_linear(const Linear& linear, int64_t layer) const;
+  Status check_vector(Slot slot, int64_t layer, std::string_view part, int64_t size) const;
+  Status read_divisors();
+  bool permuted(Slot slot) const;
+  void unpermute(FloatTensor& tensor) const;
+  const TensorInfo* find(Slot slot, int64_t layer, std::string_view part) const;
+  Result<const TensorInfo*> need(Slot slot, int64_t layer, std::string_view part,
+                                 const Shape& shape) const;
+
+  const Checkpoint* checkpoint_;
+  Config config_;
+  const Family* family_ = nullptr;
+  Arch arch_;
+  std::optional<QuantizationConfig> quantization_;
+};
+
+}  // namespace awq

@@ -1,0 +1,141 @@
+#include "model/weights.h"
+
+#include <cstring>
+
+#include "base/float16.h"
+
+namespace awq {
+
+uint64_t Model::bytes_per_token() const {
+  uint64_t bytes = head().bytes;
+  for (const BlockWeights& block : blocks) {
+    for (const LinearWeights& linear : block.linears) {
+      if (linear.weight != nullptr) bytes += linear.weight->bytes;
+    }
+  }
+  return bytes;
+}
+
+DeviceBuffer upload_floats(Device& device, const std::vector<float>& values) {
+  if (values.empty()) return {};
+  DeviceBuffer buffer(device, values.size() * sizeof(float));
+  device.upload(buffer.data(), values.data(), buffer.size());
+  return buffer;
+}
+
+namespace {
+
+std::vector<uint16_t> to_half(const FloatTensor& tensor, ThreadPool& pool) {
+  std::vector<uint16_t> half(tensor.values.size());
+  pool.parallel_for(static_cast<int64_t>(half.size()), 1 << 16, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      half[static_cast<size_t>(i)] = float_to_half(tensor.values[static_cast<size_t>(i)]);
+    }
+  });
+  return half;
+}
+
+class Loader {
+ public:
+  Loader(const TensorReader& reader, const Ops& ops)
+      : reader_(reader), ops_(ops), device_(*ops.device) {}
+
+  Result<LinearWeights> linear(const Linear& linear, int64_t layer) const {
+    const Shape shape = linear_shape(reader_.arch(), linear);
+    LinearWeights result;
+    if (reader_.is_quantized(linear.slot, layer)) {
+      AWQ_ASSIGN(const QuantWeight weight, reader_.read_quantized_linear(linear, layer));
+      result.weight = ops_.pack_quant(device_, weight);
+    } else if (const TensorInfo* raw = reader_.raw_weight(linear.slot, layer)) {
+      AWQ_TRY(reader_.checkpoint().check_unchanged());
+      result.weight =
+          ops_.pack_float(device_, {raw->data.data(), raw->dtype, shape[0], shape[1]});
+      reader_.checkpoint().release(*raw);
+    } else {
+      AWQ_ASSIGN(const FloatTensor weight,
+                 reader_.read_weight(linear.slot, layer, shape, device_.pool()));
+      const std::vector<uint16_t> half = to_half(weight, device_.pool());
+      result.weight = ops_.pack_float(device_, {half.data(), DType::f16, shape[0], shape[1]});
+    }
+    AWQ_ASSIGN(const FloatTensor bias,
+               reader_.read_bias(linear.slot, layer, {shape[0]}, linear.bias));
+    result.bias = upload_floats(device_, bias.values);
+    return result;
+  }
+
+  Result<NormWeights> norm(const Norm& norm, int64_t layer) const {
+    const Shape shape{reader_.arch().sizes.hidden};
+    NormWeights result;
+    AWQ_ASSIGN(const FloatTensor weight,
+               reader_.read_weight(norm.slot, layer, shape, device_.pool()));
+    AWQ_ASSIGN(const FloatTensor bias, reader_.read_bias(norm.slot, layer, shape, norm.bias));
+    result.weight = upload_floats(device_, weight.values);
+    result.bias = upload_floats(device_, bias.values);
+    return result;
+  }
+
+  Result<BlockWeights> block(int64_t layer) const {
+    BlockWeights result;
+    for (const Norm& n : block_norms(reader_.arch().block)) {
+      AWQ_ASSIGN(result.norm(n.slot), norm(n, layer));
+    }
+    for (const Linear& l : block_linears(reader_.arch().block)) {
+      AWQ_ASSIGN(result.linear(l.slot), linear(l, layer));
+    }
+    return result;
+  }
+
+ private:
+  const TensorReader& reader_;
+  const Ops& ops_;
+  Device& device_;
+};
+
+}  // namespace
+
+Result<Model> load_frame(const TensorReader& reader, const Ops& ops) {
+  const Loader loader(reader, ops);
+  Model model;
+  model.arch = reader.arch();
+  model.ops = ops;
+  AWQ_ASSIGN(model.embed, loader.linear(model.arch.embed, 0));
+  if (!model.arch.tied_head) {
+    AWQ_ASSIGN(model.lm_head, loader.linear(model.arch.lm_head, 0));
+  }
+  AWQ_ASSIGN(model.final_norm, loader.norm(model.arch.final_norm, 0));
+  if (const auto* rope = std::get_if<Rope>(&model.arch.block.attention.positions)) {
+    model.inverse_frequency = inverse_frequencies(*rope);
+  }
+  if (reader.quantization()) model.quantization = reader.quantization()->format;
+  return model;
+}
+
+Result<Model> load_model(const TensorReader& reader, const Ops& ops) {
+  AWQ_ASSIGN(Model model, load_frame(reader, ops));
+  const Loader loader(reader, ops);
+  for (int64_t layer = 0; layer < model.arch.sizes.layers; ++layer) {
+    AWQ_ASSIGN(BlockWeights block, loader.block(layer));
+    model.blocks.push_back(std::move(block));
+    reader.release_block(layer);
+  }
+  AWQ_TRY(reader.checkpoint().check_unchanged());
+  return model;
+}
+
+BlockWeights pack_block(const Arch& arch, const FloatBlock& block, const Ops& ops) {
+  Device& device = *ops.device;
+  BlockWeights result;
+  for (const Norm& n : block_norms(arch.block)) {
+    result.norm(n.slot).weight = upload_floats(device, block[n.slot].weight.values);
+    result.norm(n.slot).bias = upload_floats(device, block[n.slot].bias.values);
+  }
+  for (const Linear& l : block_linears(arch.block)) {
+    const FloatTensor& weight = block[l.slot].weight;
+    result.linear(l.slot).weight = ops.pack_float(
+        device, {weight.values.data(), DType::f32, weight.shape[0], weight.shape[1]});
+    result.linear(l.slot).bias = upload_floats(device, block[l.slot].bias.values);
+  }
+  return result;
+}
+
+}  // namespace awq

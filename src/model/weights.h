@@ -1,0 +1,60 @@
+// A model ready to run: every weight in the backend's packed layout.
+#pragma once
+
+#include <array>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "kernels/ops.h"
+#include "model/arch.h"
+#include "model/float_block.h"
+#include "model/tensor_reader.h"
+
+namespace awq {
+
+struct LinearWeights {
+  std::unique_ptr<PackedWeight> weight;
+  DeviceBuffer bias;  ///< f32 [out], or empty
+};
+
+struct NormWeights {
+  DeviceBuffer weight, bias;  ///< f32 [dim]; bias may be empty
+};
+
+struct BlockWeights {
+  std::array<LinearWeights, kSlots> linears;
+  std::array<NormWeights, kSlots> norms;
+  LinearWeights& linear(Slot slot) { return linears[static_cast<size_t>(slot)]; }
+  const LinearWeights& linear(Slot slot) const { return linears[static_cast<size_t>(slot)]; }
+  NormWeights& norm(Slot slot) { return norms[static_cast<size_t>(slot)]; }
+  const NormWeights& norm(Slot slot) const { return norms[static_cast<size_t>(slot)]; }
+};
+
+struct Model {
+  Arch arch;
+  Ops ops;
+  LinearWeights embed, lm_head;  ///< lm_head is empty when tied
+  NormWeights final_norm;
+  std::vector<BlockWeights> blocks;
+  std::vector<float> inverse_frequency;  ///< RoPE, [rotary_dim / 2]; empty without
+  std::optional<QuantFormat> quantization;
+
+  const PackedWeight& head() const { return arch.tied_head ? *embed.weight : *lm_head.weight; }
+  /// Weight bytes that one decoded token reads.
+  uint64_t bytes_per_token() const;
+};
+
+/// GGUF blocks are decoded to half precision; floats are kept as stored; packed integers stay
+/// packed. `ops` is copied; its device must outlive the model.
+Result<Model> load_model(const TensorReader& reader, const Ops& ops);
+
+/// What lies outside the blocks only (blocks empty): quantization streams the blocks.
+Result<Model> load_frame(const TensorReader& reader, const Ops& ops);
+
+/// A float block in the backend's layout (f32).
+BlockWeights pack_block(const Arch& arch, const FloatBlock& block, const Ops& ops);
+
+DeviceBuffer upload_floats(Device& device, const std::vector<float>& values);
+
+}  // namespace awq
