@@ -1,0 +1,77 @@
+#include "runtime/corpus.h"
+
+#include <algorithm>
+
+#include "runtime/generate.h"
+
+namespace awq {
+namespace {
+
+struct Document {
+  KvCache cache;
+  Sampler sampler;
+  std::vector<int32_t> ids;
+};
+
+}  // namespace
+
+uint64_t corpus_bytes(const Arch& arch, const CorpusOptions& options) {
+  const int64_t per_document =
+      arch.sizes.layers * 2 * arch.sizes.kv_heads * arch.sizes.head_dim * options.document * 2;
+  return static_cast<uint64_t>(per_document * options.parallel +
+                               options.parallel * arch.sizes.vocab * 4);
+}
+
+Result<std::vector<int32_t>> sample_corpus(Engine& engine, int32_t start,
+                                           const std::vector<int32_t>& stop_ids,
+                                           const CorpusOptions& options,
+                                           const std::function<void(int64_t)>& on_tokens) {
+  AWQ_TRY(check_ids(engine.model(), {&start, 1}));
+  uint64_t next_seed = options.seed * 1'000'003;
+  const auto sampler = [&] {
+    return Sampler({options.temperature, 0, options.top_p, 0, 1, 0, next_seed++});
+  };
+  std::vector<Document> documents;
+  const int64_t parallel = std::min(options.parallel, (options.tokens + 31) / 32);
+  for (int64_t i = 0; i < parallel; ++i) {
+    documents.push_back({KvCache(engine.device(), engine.model().arch, options.document,
+                                 DType::f16), sampler(), {start}});
+  }
+  std::vector<int32_t> corpus;
+  corpus.reserve(static_cast<size_t>(options.tokens));
+  std::vector<Feed> feeds(documents.size());
+  int64_t sampled = 0;
+  while (static_cast<int64_t>(corpus.size()) < options.tokens) {
+    for (size_t i = 0; i < documents.size(); ++i) {
+      feeds[i] = {&documents[i].cache, {&documents[i].ids.back(), 1}};
+    }
+    const Matrix logits = engine.logits(engine.forward(feeds));
+    for (size_t i = 0; i < documents.size(); ++i) {
+      Document& document = documents[i];
+      const std::span<const float> row(logits.row(static_cast<int64_t>(i)),
+                                       static_cast<size_t>(logits.cols));
+      AWQ_ASSIGN(const int32_t id, document.sampler.sample(row, {}));
+      ++sampled;
+      const bool stopped = std::find(stop_ids.begin(), stop_ids.end(), id) != stop_ids.end();
+      document.ids.push_back(id);
+      if (!stopped && static_cast<int64_t>(document.ids.size()) < options.document) continue;
+      corpus.insert(corpus.end(), document.ids.begin(), document.ids.end());
+      document.cache.truncate(0);
+      document.sampler = sampler();
+      document.ids = {start};
+    }
+    if (on_tokens) on_tokens(std::min(sampled, options.tokens));
+    // Documents are many and short; what is still open when enough was sampled is taken as it is.
+    if (sampled >= options.tokens + parallel) {
+      for (Document& document : documents) {
+        corpus.insert(corpus.end(), document.ids.begin(), document.ids.end());
+        document.cache.truncate(0);
+        document.ids = {start};
+      }
+    }
+  }
+  corpus.resize(static_cast<size_t>(options.tokens));
+  return corpus;
+}
+
+}  // namespace awq
