@@ -1,0 +1,53 @@
+#include <sys/mman.h>
+
+#include <cstdlib>
+#include <cstring>
+
+#include "base/format.h"
+#include "kernels/cpu.h"
+#include "kernels/cpu/features.h"
+
+namespace awq {
+namespace {
+
+constexpr size_t kLine = 64, kHugePage = size_t{2} << 20;
+
+class CpuDevice : public Device {
+ public:
+  explicit CpuDevice(int threads) : pool_(threads) {}
+
+  std::string description() const override {
+    return cat("CPU, ", pool_.size(), pool_.size() == 1 ? " thread, " : " threads, ",
+               cpu_features_text());
+  }
+
+  void* allocate(size_t bytes) override {
+    const bool large = bytes >= 2 * kHugePage;
+    const size_t alignment = large ? kHugePage : kLine;
+    const size_t rounded = (bytes + alignment - 1) / alignment * alignment;
+    AWQ_CHECK(rounded >= bytes, bytes);
+    void* data = std::aligned_alloc(alignment, rounded == 0 ? kLine : rounded);
+    AWQ_CHECK(data != nullptr, "out of memory: asked for ", human_bytes(rounded));
+    if (large) ::madvise(data, rounded, MADV_HUGEPAGE);
+    return data;
+  }
+
+  void release(void* data, size_t) override { std::free(data); }
+  void upload(void* device, const void* host, size_t bytes) override {
+    if (bytes > 0) std::memcpy(device, host, bytes);
+  }
+  void download(void* host, const void* device, size_t bytes) override {
+    if (bytes > 0) std::memcpy(host, device, bytes);
+  }
+  void synchronize() override {}
+  ThreadPool& pool() override { return pool_; }
+
+ private:
+  ThreadPool pool_;
+};
+
+}  // namespace
+
+std::unique_ptr<Device> make_cpu_device(int threads) { return std::make_unique<CpuDevice>(threads); }
+
+}  // namespace awq

@@ -1,0 +1,35 @@
+#include "kernels/cpu/features.h"
+
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+
+namespace awq {
+
+static CpuFeatures detect() {
+  CpuFeatures found;
+#if defined(__x86_64__)
+  // The builtins also ask the operating system whether it saves the wide registers.
+  __builtin_cpu_init();
+  unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
+  const bool f16c = __get_cpuid(1, &eax, &ebx, &ecx, &edx) != 0 && (ecx & bit_F16C) != 0;
+  found.avx2 = f16c && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+  found.avx512 = found.avx2 && __builtin_cpu_supports("avx512f") &&
+                 __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
+                 __builtin_cpu_supports("avx512dq");
+  found.vnni = found.avx512 && __builtin_cpu_supports("avx512vnni");
+#endif
+  return found;
+}
+
+const CpuFeatures& cpu_features() {
+  static const CpuFeatures kFound = detect();
+  return kFound;
+}
+
+std::string_view cpu_features_text() {
+  const CpuFeatures& found = cpu_features();
+  return found.vnni ? "AVX-512 VNNI" : found.avx512 ? "AVX-512" : found.avx2 ? "AVX2" : "scalar";
+}
+
+}  // namespace awq

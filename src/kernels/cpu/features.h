@@ -1,0 +1,19 @@
+// What the processor at hand can run, asked once.
+#pragma once
+
+#include <string_view>
+
+namespace awq {
+
+struct CpuFeatures {
+  bool avx2 = false;    ///< AVX2, FMA and F16C
+  bool avx512 = false;  ///< AVX-512 F, BW, VL and DQ
+  bool vnni = false;    ///< AVX-512 VNNI
+};
+
+const CpuFeatures& cpu_features();
+
+/// "AVX-512 VNNI", "AVX-512", "AVX2" or "scalar".
+std::string_view cpu_features_text();
+
+}  // namespace awq

@@ -1,0 +1,89 @@
+// Random inputs and comparisons for the op tests.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "base/float16.h"
+#include "kernels/cpu.h"
+
+namespace awq {
+
+class TestData {
+ public:
+  explicit TestData(uint32_t seed) : random_(seed) {}
+
+  std::vector<float> normal(int64_t count, float sigma = 1) {
+    std::normal_distribution<float> distribution(0, sigma);
+    std::vector<float> values(static_cast<size_t>(count));
+    for (float& value : values) value = distribution(random_);
+    return values;
+  }
+
+  int integer(int low, int high) { return std::uniform_int_distribution<int>(low, high)(random_); }
+
+  /// A quantized weight with random codes and zeros; both ends of the zeros' range occur.
+  QuantWeight quant_weight(int64_t out, int64_t in, QuantFormat format) {
+    QuantWeight weight{format, out, in, {}, {}, {}};
+    const auto groups = static_cast<size_t>(out * weight.groups());
+    weight.codes.resize(static_cast<size_t>(out * in));
+    for (uint8_t& code : weight.codes) code = static_cast<uint8_t>(integer(0, format.max_code()));
+    for (size_t i = 0; i < groups; ++i) {
+      const float scale = 0.002f * static_cast<float>(integer(1, 20));
+      weight.scales.push_back(float_to_half(scale));
+      const int zero = format.symmetric ? 1 << (format.bits - 1)
+                       : i % 5 == 0     ? 0
+                       : i % 5 == 1     ? format.max_code()
+                                        : integer(0, format.max_code());
+      weight.zeros.push_back(static_cast<uint8_t>(zero));
+    }
+    return weight;
+  }
+
+  std::mt19937& random() { return random_; }
+
+ private:
+  std::mt19937 random_;
+};
+
+/// [out, in] floats of a quantized weight.
+inline std::vector<float> dequantize(const QuantWeight& weight) {
+  const int64_t group = weight.format.group_size(weight.in);
+  std::vector<float> values;
+  for (int64_t o = 0; o < weight.out; ++o) {
+    for (int64_t i = 0; i < weight.in; ++i) {
+      const auto at = static_cast<size_t>(o * weight.groups() + i / group);
+      const int code = weight.codes[static_cast<size_t>(o * weight.in + i)] - weight.zeros[at];
+      values.push_back(static_cast<float>(code) * half_to_float(weight.scales[at]));
+    }
+  }
+  return values;
+}
+
+/// Largest |a - b| over the largest |b|: an error is small against its own row.
+inline double row_error(const float* a, const float* b, int64_t count) {
+  double error = 0, magnitude = 1e-30;
+  for (int64_t i = 0; i < count; ++i) {
+    if (std::isnan(a[i]) != std::isnan(b[i])) return 1e30;
+    if (std::isnan(a[i])) continue;
+    error = std::max(error, std::fabs(double{a[i]} - b[i]));
+    magnitude = std::max(magnitude, std::fabs(double{b[i]}));
+  }
+  return error / magnitude;
+}
+
+/// The tables of this processor but the scalar one.
+inline std::vector<std::string> fast_backends() {
+  std::vector<std::string> names;
+  for (const std::string_view name : cpu_backends()) {
+    if (name != "scalar") names.emplace_back(name);
+  }
+  return names;
+}
+
+}  // namespace awq
