@@ -7,11 +7,32 @@
 namespace awq {
 namespace {
 
+constexpr int64_t kTopK = 128;  // bounds the cost of a draw; top_p cuts before it almost always
+
 struct Document {
   KvCache cache;
   Sampler sampler;
   std::vector<int32_t> ids;
 };
+
+// One token for every document, drawn in parallel: each has its own generator.
+Status draw(const Matrix& logits, std::vector<Document>& documents, ThreadPool& pool) {
+  std::vector<Status> status(documents.size());
+  pool.parallel_for(static_cast<int64_t>(documents.size()), 4, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      Document& document = documents[static_cast<size_t>(i)];
+      const Result<int32_t> id =
+          document.sampler.sample({logits.row(i), static_cast<size_t>(logits.cols)}, {});
+      if (id.ok()) {
+        document.ids.push_back(*id);
+      } else {
+        status[static_cast<size_t>(i)] = id.error();
+      }
+    }
+  });
+  for (const Status& one : status) AWQ_TRY(one);
+  return {};
+}
 
 }  // namespace
 
@@ -29,7 +50,7 @@ Result<std::vector<int32_t>> sample_corpus(Engine& engine, int32_t start,
   AWQ_TRY(check_ids(engine.model(), {&start, 1}));
   uint64_t next_seed = options.seed * 1'000'003;
   const auto sampler = [&] {
-    return Sampler({options.temperature, 0, options.top_p, 0, 1, 0, next_seed++});
+    return Sampler({options.temperature, kTopK, options.top_p, 0, 1, 0, next_seed++});
   };
   std::vector<Document> documents;
   const int64_t parallel = std::min(options.parallel, (options.tokens + 31) / 32);
@@ -46,14 +67,11 @@ Result<std::vector<int32_t>> sample_corpus(Engine& engine, int32_t start,
       feeds[i] = {&documents[i].cache, {&documents[i].ids.back(), 1}};
     }
     const Matrix logits = engine.logits(engine.forward(feeds));
-    for (size_t i = 0; i < documents.size(); ++i) {
-      Document& document = documents[i];
-      const std::span<const float> row(logits.row(static_cast<int64_t>(i)),
-                                       static_cast<size_t>(logits.cols));
-      AWQ_ASSIGN(const int32_t id, document.sampler.sample(row, {}));
-      ++sampled;
+    AWQ_TRY(draw(logits, documents, engine.device().pool()));
+    sampled += static_cast<int64_t>(documents.size());
+    for (Document& document : documents) {
+      const int32_t id = document.ids.back();
       const bool stopped = std::find(stop_ids.begin(), stop_ids.end(), id) != stop_ids.end();
-      document.ids.push_back(id);
       if (!stopped && static_cast<int64_t>(document.ids.size()) < options.document) continue;
       corpus.insert(corpus.end(), document.ids.begin(), document.ids.end());
       document.cache.truncate(0);

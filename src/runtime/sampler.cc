@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <unordered_set>
 
 namespace awq {
 
@@ -53,8 +52,40 @@ std::vector<TokenProbability> top_logprobs(std::span<const float> logits, int64_
 
 double Sampler::uniform() { return static_cast<double>(random_() >> 11) * 0x1p-53; }
 
+// Best first into candidates_: the `keep` best of all tokens, penalties applied.
+void Sampler::collect(std::span<const float> logits, std::span<const int32_t> history,
+                      size_t keep) {
+  const bool penalised = options_.repeat_penalty != 1 && !history.empty();
+  if (penalised) {
+    seen_.resize(logits.size());
+    const size_t reach = std::min<size_t>(history.size(), static_cast<size_t>(options_.repeat_last));
+    recent_ = history.subspan(history.size() - reach);
+    for (const int32_t id : recent_) seen_[static_cast<size_t>(id)] = 1;
+  }
+  // A heap whose front is the worst of the kept: most tokens cost one comparison.
+  candidates_.clear();
+  for (size_t i = 0; i < logits.size(); ++i) {
+    TokenProbability token{static_cast<int32_t>(i), logits[i]};
+    if (penalised && seen_[i] != 0) {
+      token.logprob = token.logprob > 0 ? token.logprob / options_.repeat_penalty
+                                        : token.logprob * options_.repeat_penalty;
+    }
+    if (candidates_.size() < keep) {
+      candidates_.push_back(token);
+      if (candidates_.size() == keep) std::make_heap(candidates_.begin(), candidates_.end(), better);
+    } else if (better(token, candidates_.front())) {
+      std::pop_heap(candidates_.begin(), candidates_.end(), better);
+      candidates_.back() = token;
+      std::push_heap(candidates_.begin(), candidates_.end(), better);
+    }
+  }
+  std::sort(candidates_.begin(), candidates_.end(), better);
+  if (penalised) {
+    for (const int32_t id : recent_) seen_[static_cast<size_t>(id)] = 0;
+  }
+}
+
 Result<int32_t> Sampler::sample(std::span<const float> logits, std::span<const int32_t> history) {
-  candidates_.resize(logits.size());
   bool finite = false;
   for (size_t i = 0; i < logits.size(); ++i) {
     if (std::isnan(logits[i]) || logits[i] > 1e30f) {
@@ -62,39 +93,26 @@ Result<int32_t> Sampler::sample(std::span<const float> logits, std::span<const i
                                "; its weights or activations overflow"));
     }
     finite |= std::isfinite(logits[i]);
-    candidates_[i] = {static_cast<int32_t>(i), logits[i]};
   }
   if (!finite) return runtime_error("the model gave no finite logit");
-
-  if (options_.repeat_penalty != 1 && !history.empty()) {
-    const size_t reach = std::min<size_t>(history.size(), static_cast<size_t>(options_.repeat_last));
-    std::unordered_set<int32_t> seen(history.end() - static_cast<std::ptrdiff_t>(reach),
-                                     history.end());
-    for (const int32_t id : seen) {
-      double& logit = candidates_[static_cast<size_t>(id)].logprob;
-      logit = logit > 0 ? logit / options_.repeat_penalty : logit * options_.repeat_penalty;
-    }
-  }
   if (options_.temperature == 0) {
-    return std::min_element(candidates_.begin(), candidates_.end(), better)->id;
+    collect(logits, history, 1);
+    return candidates_.front().id;
   }
-
-  size_t keep = candidates_.size();
+  size_t keep = logits.size();
   if (options_.top_k > 0) keep = std::min<size_t>(keep, static_cast<size_t>(options_.top_k));
-  std::partial_sort(candidates_.begin(), candidates_.begin() + static_cast<std::ptrdiff_t>(keep),
-                    candidates_.end(), better);
-  candidates_.resize(keep);
+  collect(logits, history, keep);
 
   // Probabilities at this temperature, best first.
-  std::vector<double> weight(keep);
+  std::vector<double> weight(candidates_.size());
   double sum = 0;
-  for (size_t i = 0; i < keep; ++i) {
+  for (size_t i = 0; i < weight.size(); ++i) {
     weight[i] = std::exp((candidates_[i].logprob - candidates_[0].logprob) / options_.temperature);
     sum += weight[i];
   }
   double kept_sum = 0;
   size_t kept = 0;
-  while (kept < keep) {
+  while (kept < weight.size()) {
     if (kept > 0 && (kept_sum >= options_.top_p * sum || weight[kept] < options_.min_p)) break;
     kept_sum += weight[kept++];
   }

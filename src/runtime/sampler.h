@@ -38,10 +38,13 @@ class Sampler {
 
  private:
   double uniform();
+  void collect(std::span<const float> logits, std::span<const int32_t> history, size_t keep);
 
   SamplerOptions options_;
   std::mt19937_64 random_;
   std::vector<TokenProbability> candidates_;
+  std::vector<uint8_t> seen_;        ///< [vocab], all zero between calls
+  std::span<const int32_t> recent_;
 };
 
 /// The `count` most likely tokens with their natural-log probabilities, best first.
