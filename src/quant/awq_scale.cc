@@ -1,0 +1,117 @@
+#include "quant/awq_scale.h"
+
+#include <algorithm>
+#include <cmath>
+#include <memory>
+
+#include "quant/hessian_loss.h"
+#include "quant/round.h"
+
+namespace awq {
+
+std::vector<float> scale_for_exponent(std::span<const float> mean_abs, double exponent) {
+  std::vector<float> scale(mean_abs.size());
+  float low = INFINITY, high = 0;
+  for (size_t i = 0; i < scale.size(); ++i) {
+    scale[i] = std::max(std::pow(mean_abs[i], static_cast<float>(exponent)), 1e-4f);
+    low = std::min(low, scale[i]);
+    high = std::max(high, scale[i]);
+  }
+  const float middle = std::sqrt(low) * std::sqrt(high);
+  for (float& value : scale) value /= middle;
+  return scale;
+}
+
+// Row `row` of `weight`, columns scaled, rounded, unscaled.
+static void rounded_row(const FloatTensor& weight, int64_t row, const std::vector<float>& columns,
+                        const QuantFormat& format, float* out) {
+  const auto in = static_cast<int64_t>(columns.size());
+  const float* w = weight.values.data() + row * in;
+  for (int64_t i = 0; i < in; ++i) out[i] = w[i] * columns[static_cast<size_t>(i)];
+  fake_round_row(out, in, format, out);
+  for (int64_t i = 0; i < in; ++i) out[i] /= columns[static_cast<size_t>(i)];
+}
+
+GroupLoss hessian_group_loss(const Arch& arch, const FoldGroup& group, const FloatBlock& block,
+                             const BlockStatistics& statistics, const QuantFormat& format,
+                             const Ops& ops) {
+  const InputStatistics& input = statistics.at(input_slot(arch.block, group.consumers.front()));
+  auto loss = std::make_shared<HessianLoss>(ops, input.gram, input.width);
+  double energy = 0;
+  for (const Slot slot : group.consumers) {
+    const FloatTensor& weight = block[slot].weight;
+    energy += loss->total(weight.shape[0], [&](int64_t row, float* e) {
+      std::copy_n(weight.values.data() + row * input.width, input.width, e);
+    });
+  }
+  energy = std::max(energy, 1e-30);
+  return [=, &block](const std::vector<float>& columns) {
+    double sum = 0;
+    for (const Slot slot : group.consumers) {
+      const FloatTensor& weight = block[slot].weight;
+      sum += loss->total(weight.shape[0], [&](int64_t row, float* e) {
+        rounded_row(weight, row, columns, format, e);
+        const float* w = weight.values.data() + row * weight.shape[1];
+        for (int64_t i = 0; i < weight.shape[1]; ++i) e[i] -= w[i];
+      });
+    }
+    return sum / energy;
+  };
+}
+
+bool inspects_module(const FoldGroup& group) { return group.into == FoldInto::norm; }
+
+GroupLoss module_group_loss(const Arch& arch, const FoldGroup& group, const FloatBlock& block,
+                            int64_t layer, Calibration& calibration,
+                            const Calibration::ModuleInputs& inputs, const QuantFormat& format,
+                            const Ops& ops) {
+  const bool attention = group.consumers.front() == Slot::q;
+  const std::vector<float>& normed = attention ? inputs.attention : inputs.ffn;
+  auto trial = std::make_shared<BlockWeights>(pack_block(arch, block, ops));
+  auto expected = std::make_shared<std::vector<float>>(
+      calibration.run_module(*trial, layer, attention, normed));
+  double energy = 1e-30;
+  for (const float y : *expected) energy += double{y} * y;
+  return [=, &block, &calibration, &normed, &ops](const std::vector<float>& columns) {
+    for (const Slot slot : group.consumers) {
+      FloatTensor rounded = block[slot].weight;
+      ops.device->pool().parallel_for(rounded.shape[0], 16, [&](int64_t begin, int64_t end) {
+        for (int64_t row = begin; row < end; ++row) {
+          rounded_row(block[slot].weight, row, columns, format,
+                      rounded.values.data() + row * rounded.shape[1]);
+        }
+      });
+      trial->linear(slot).weight = ops.pack_float(
+          *ops.device, {rounded.values.data(), DType::f32, rounded.shape[0], rounded.shape[1]});
+    }
+    const std::vector<float> y = calibration.run_module(*trial, layer, attention, normed);
+    double sum = 0;
+    for (size_t i = 0; i < y.size(); ++i) {
+      const double difference = double{y[i]} - (*expected)[i];
+      sum += difference * difference;
+    }
+    return sum / energy;
+  };
+}
+
+ScaleChoice search_scale(const Arch& arch, const FoldGroup& group,
+                         const BlockStatistics& statistics, const GroupLoss& loss, int grid) {
+  const InputStatistics& input = statistics.at(input_slot(arch.block, group.consumers.front()));
+  const std::vector<float> mean_abs = reduce_columns(arch, group, input.mean_abs);
+  ScaleChoice best;
+  for (int i = 0; i < grid; ++i) {
+    const double exponent = static_cast<double>(i) / grid;
+    std::vector<float> scale = scale_for_exponent(mean_abs, exponent);
+    const double value = loss(expand_scale(arch, group, scale));
+    if (i == 0) {
+      best = {0, std::move(scale), value, value};
+    } else if (value < best.loss_choice) {
+      best.exponent = exponent;
+      best.scale = std::move(scale);
+      best.loss_choice = value;
+    }
+  }
+  return best;
+}
+
+}  // namespace awq

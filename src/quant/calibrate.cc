@@ -1,0 +1,196 @@
+#include "quant/calibrate.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace awq {
+namespace {
+
+constexpr int64_t kBatchTokens = 2048;
+
+int64_t batch_of(int64_t length) { return std::max<int64_t>(1, kBatchTokens / length); }
+
+// Accumulates the statistics of each distinct input of a block on the device.
+class Collector final : public Observer {
+ public:
+  explicit Collector(const Model& model) : model_(model) {}
+
+  void on_linear_input(int64_t, Slot slot, const Matrix& x) override {
+    if (input_slot(model_.arch.block, slot) != slot) return;
+    Sums& sums = sums_[slot];
+    Device& device = *model_.ops.device;
+    const auto width = static_cast<size_t>(x.cols);
+    if (sums.gram.data() == nullptr) {
+      const std::vector<float> zeros(width * width, 0.0f);
+      sums.gram = upload_floats(device, zeros);
+      const std::vector<double> zero_sums(width, 0.0);
+      sums.abs_sum = DeviceBuffer(device, width * sizeof(double));
+      device.upload(sums.abs_sum.data(), zero_sums.data(), sums.abs_sum.size());
+      sums.width = x.cols;
+    }
+    model_.ops.gram(device, x, sums.gram.as<float>());
+    model_.ops.abs_sum(device, x, sums.abs_sum.as<double>());
+    sums.tokens += x.rows;
+  }
+
+  Result<BlockStatistics> finish(int64_t layer) {
+    BlockStatistics result;
+    for (auto& [slot, sums] : sums_) {
+      InputStatistics statistics;
+      statistics.width = sums.width;
+      statistics.tokens = sums.tokens;
+      const auto width = static_cast<size_t>(sums.width);
+      statistics.gram.resize(width * width);
+      std::vector<double> abs_sum(width);
+      Device& device = *model_.ops.device;
+      device.download(statistics.gram.data(), sums.gram.data(), sums.gram.size());
+      device.download(abs_sum.data(), sums.abs_sum.data(), sums.abs_sum.size());
+      sums.gram = {};
+      for (size_t i = 0; i < width; ++i) {
+        const double mean = abs_sum[i] / static_cast<double>(sums.tokens);
+        statistics.mean_abs.push_back(static_cast<float>(mean));
+        if (std::isfinite(mean) && std::isfinite(statistics.gram[i * width + i])) continue;
+        return runtime_error(cat("layer ", layer, ": the input of ", slot_name(slot),
+                                 " is not finite in channel ", i,
+                                 "; the checkpoint overflows on this calibration text"));
+      }
+      result.emplace(slot, std::move(statistics));
+    }
+    return result;
+  }
+
+ private:
+  struct Sums {
+    int64_t width = 0, tokens = 0;
+    DeviceBuffer gram, abs_sum;
+  };
+  const Model& model_;
+  std::map<Slot, Sums> sums_;
+};
+
+}  // namespace
+
+Calibration::Calibration(const Model& frame, std::span<const int32_t> tokens, int64_t length)
+    : model_(&frame), length_(length),
+      sequences_(static_cast<int64_t>(tokens.size()) / length), batch_(batch_of(length)),
+      workspace_(*frame.ops.device) {
+  AWQ_CHECK(sequences_ > 0, tokens.size(), " tokens, length ", length);
+  Device& device = *frame.ops.device;
+  const Sizes& sizes = frame.arch.sizes;
+  hidden_ = DeviceBuffer(device, static_cast<size_t>(this->tokens() * sizes.hidden) * sizeof(float));
+  kv_ = DeviceBuffer(device, static_cast<size_t>(2 * batch_ * length * sizes.kv_heads *
+                                                 sizes.head_dim) * sizeof(float));
+  embed_tokens(frame, tokens.first(static_cast<size_t>(this->tokens())),
+               {hidden_.as<float>(), this->tokens(), sizes.hidden});
+}
+
+template <class F>
+void Calibration::for_batches(int64_t sequences, F&& f) const {
+  for (int64_t first = 0; first < sequences; first += batch_) {
+    f(first, std::min(batch_, sequences - first));
+  }
+}
+
+Rows Calibration::batch_rows(int64_t count) {
+  const Sizes& sizes = model_->arch.sizes;
+  const int64_t head_stride = length_ * sizes.head_dim;
+  positions_.clear();
+  segments_.clear();
+  for (int64_t i = 0; i < count; ++i) {
+    for (int64_t j = 0; j < length_; ++j) positions_.push_back(static_cast<int32_t>(j));
+    float* k = kv_.as<float>() + 2 * i * sizes.kv_heads * head_stride;
+    segments_.push_back(
+        {i * length_, length_, 0, {k, k + sizes.kv_heads * head_stride, DType::f32, head_stride}});
+  }
+  return {positions_, segments_};
+}
+
+Result<BlockStatistics> Calibration::run(const BlockWeights& weights, int64_t layer) {
+  Collector collector(*model_);
+  const int64_t hidden = model_->arch.sizes.hidden;
+  for_batches(sequences_, [&](int64_t first, int64_t count) {
+    const Matrix x(hidden_.as<float>() + first * length_ * hidden, count * length_, hidden);
+    forward_block(*model_, weights, layer, x, batch_rows(count), workspace_, &collector);
+  });
+  return collector.finish(layer);
+}
+
+Calibration::ModuleInputs Calibration::capture_module_inputs(const BlockWeights& weights,
+                                                             int64_t layer, int64_t limit) {
+  // Sees the normed input of the attention (first linear: q) and of the feed-forward module.
+  class Capture final : public Observer {
+   public:
+    Capture(const Model& model, ModuleInputs& inputs) : model_(model), inputs_(inputs) {}
+    void on_linear_input(int64_t, Slot slot, const Matrix& x) override {
+      if (slot == Slot::q) append(inputs_.attention, x);
+      const Slot fed = std::holds_alternative<GatedFfn>(model_.arch.block.ffn) ? Slot::gate
+                                                                               : Slot::up;
+      if (slot == fed) append(inputs_.ffn, x);
+    }
+
+   private:
+    void append(std::vector<float>& to, const Matrix& x) {
+      const size_t old = to.size(), count = static_cast<size_t>(x.rows * x.cols);
+      to.resize(old + count);
+      model_.ops.device->download(to.data() + old, x.data, count * sizeof(float));
+    }
+    const Model& model_;
+    ModuleInputs& inputs_;
+  };
+
+  ModuleInputs inputs;
+  Capture capture(*model_, inputs);
+  const int64_t hidden = model_->arch.sizes.hidden;
+  for_batches(std::min(limit, sequences_), [&](int64_t first, int64_t count) {
+    const int64_t rows = count * length_;
+    std::vector<float> copy(static_cast<size_t>(rows * hidden));
+    Device& device = *model_->ops.device;
+    device.download(copy.data(), hidden_.as<float>() + first * length_ * hidden,
+                    copy.size() * sizeof(float));
+    const DeviceBuffer x = upload_floats(device, copy);
+    forward_block(*model_, weights, layer, {x.as<float>(), rows, hidden}, batch_rows(count),
+                  workspace_, &capture);
+    inputs.tokens += rows;
+  });
+  return inputs;
+}
+
+std::vector<float> Calibration::run_module(const BlockWeights& weights, int64_t layer,
+                                           bool attention, std::span<const float> normed) {
+  const int64_t hidden = model_->arch.sizes.hidden;
+  Device& device = *model_->ops.device;
+  std::vector<float> out(normed.size());
+  const int64_t sequences = static_cast<int64_t>(normed.size()) / (hidden * length_);
+  for_batches(sequences, [&](int64_t first, int64_t count) {
+    const int64_t rows = count * length_, offset = first * length_ * hidden;
+    const std::vector<float> copy(normed.begin() + offset,
+                                  normed.begin() + offset + rows * hidden);
+    const DeviceBuffer x = upload_floats(device, copy);
+    DeviceBuffer y(device, x.size());
+    const Matrix in(x.as<float>(), rows, hidden), result(y.as<float>(), rows, hidden);
+    if (attention) {
+      forward_attention(*model_, weights, layer, in, batch_rows(count), result, workspace_);
+    } else {
+      forward_ffn(*model_, weights, layer, in, result, workspace_);
+    }
+    device.download(out.data() + offset, y.data(), y.size());
+  });
+  return out;
+}
+
+uint64_t Calibration::bytes(const Arch& arch, int64_t tokens, int64_t length) {
+  const Sizes& sizes = arch.sizes;
+  const int64_t batch_tokens = std::min(batch_of(length) * length, tokens);
+  const int64_t widths[] = {sizes.hidden, sizes.heads * sizes.head_dim, sizes.hidden, sizes.ffn};
+  uint64_t grams = 0, largest = 0;
+  for (const int64_t width : widths) {
+    const auto gram = static_cast<uint64_t>(width * width) * sizeof(float);
+    grams += gram;
+    largest = std::max(largest, gram);
+  }
+  return static_cast<uint64_t>(tokens * sizes.hidden) * sizeof(float) + grams + largest +
+         Workspace::bytes(arch, batch_tokens) +
+         static_cast<uint64_t>(2 * batch_tokens * sizes.kv_heads * sizes.head_dim) * sizeof(float);
+}
+
+}  // namespace awq

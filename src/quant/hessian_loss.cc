@@ -1,0 +1,44 @@
+#include "quant/hessian_loss.h"
+
+#include <algorithm>
+
+#include "model/weights.h"
+
+namespace awq {
+
+static constexpr int64_t kRows = 512;  // rows of one product: bounds the scratch
+
+HessianLoss::HessianLoss(const Ops& ops, const std::vector<float>& gram, int64_t width)
+    : ops_(&ops), width_(width), gram_(upload_floats(*ops.device, gram)) {
+  AWQ_CHECK(static_cast<int64_t>(gram.size()) == width * width, gram.size());
+}
+
+std::vector<double> HessianLoss::rows(int64_t rows,
+                                      const std::function<void(int64_t, float*)>& fill) {
+  Device& device = *ops_->device;
+  std::vector<double> losses(static_cast<size_t>(rows));
+  for (int64_t first = 0; first < rows; first += kRows) {
+    const int64_t count = std::min(kRows, rows - first);
+    host_error_.resize(static_cast<size_t>(count * width_));
+    device.pool().parallel_for(count, 16, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) fill(first + i, host_error_.data() + i * width_);
+    });
+    const size_t bytes = host_error_.size() * sizeof(float);
+    error_.reserve(device, bytes);
+    losses_.reserve(device, static_cast<size_t>(count) * sizeof(double));
+    device.upload(error_.data(), host_error_.data(), bytes);
+    ops_->quadratic_form(device, {error_.as<float>(), count, width_}, gram_.as<float>(),
+                         losses_.as<double>());
+    device.download(losses.data() + first, losses_.data(),
+                    static_cast<size_t>(count) * sizeof(double));
+  }
+  return losses;
+}
+
+double HessianLoss::total(int64_t rows, const std::function<void(int64_t, float*)>& fill) {
+  double sum = 0;
+  for (const double loss : this->rows(rows, fill)) sum += loss;
+  return sum;
+}
+
+}  // namespace awq

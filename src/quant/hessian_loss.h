@@ -1,0 +1,34 @@
+// The output error of a rounded linear at the cost of one product with H: the squared error summed
+// over the calibration tokens, ||(W^ - W) X||^2, equals the sum over rows of e H e^T.
+#pragma once
+
+#include <functional>
+#include <vector>
+
+#include "kernels/ops.h"
+#include "model/float_block.h"
+
+namespace awq {
+
+class HessianLoss {
+ public:
+  /// `gram` [width, width].
+  HessianLoss(const Ops& ops, const std::vector<float>& gram, int64_t width);
+
+  int64_t width() const { return width_; }
+
+  /// Loss of each of `rows` rows; `fill(row, e)` writes the error e [width] of a row and is called
+  /// from several threads.
+  std::vector<double> rows(int64_t rows, const std::function<void(int64_t, float*)>& fill);
+
+  /// Their sum.
+  double total(int64_t rows, const std::function<void(int64_t, float*)>& fill);
+
+ private:
+  const Ops* ops_;
+  int64_t width_;
+  DeviceBuffer gram_, error_, losses_;
+  std::vector<float> host_error_;
+};
+
+}  // namespace awq

@@ -1,0 +1,109 @@
+#include "quant/plan.h"
+
+#include <algorithm>
+#include <set>
+
+#include "base/progress.h"
+#include "model/weights.h"
+#include "quant/calibrate.h"
+
+namespace awq {
+namespace {
+
+constexpr uint64_t kProgram = uint64_t{48} << 20;  // code, libraries, tokenizer, allocator slack
+
+int64_t block_elements(const Arch& arch) {
+  int64_t elements = 0;
+  for (const Linear& linear : block_linears(arch.block)) {
+    elements += linear_shape(arch, linear).elements();
+  }
+  return elements;
+}
+
+uint64_t packed_block_bytes(const Arch& arch, const QuantFormat& format) {
+  uint64_t bytes = 0;
+  for (const Linear& linear : block_linears(arch.block)) {
+    const Shape shape = linear_shape(arch, linear);
+    for (const TensorDeclaration& tensor :
+         packed_tensors(packed_format_for(format), format, shape[0], shape[1], "m")) {
+      bytes += dtype_bytes(tensor.dtype, static_cast<uint64_t>(tensor.shape.elements()));
+    }
+    if (linear.bias) bytes += static_cast<uint64_t>(shape[0]) * sizeof(float);
+  }
+  return bytes + block_norms(arch.block).size() * static_cast<uint64_t>(arch.sizes.hidden) * 4;
+}
+
+// Multiply-adds of the block's forward pass per token, attention over half a sequence included.
+double forward_flops(const Arch& arch, int64_t length) {
+  const double attention = 2.0 * 2.0 * static_cast<double>(arch.sizes.heads * arch.sizes.head_dim) *
+                           static_cast<double>(length) / 2;
+  return 2.0 * static_cast<double>(block_elements(arch)) + attention;
+}
+
+double search_flops(const Arch& arch, const QuantizeOptions& options, int64_t tokens) {
+  double flops = 0;
+  std::set<Slot> inputs;
+  for (const Linear& linear : block_linears(arch.block)) {
+    const Shape shape = linear_shape(arch, linear);
+    const auto in = static_cast<double>(shape[1]), out = static_cast<double>(shape[0]);
+    if (inputs.insert(input_slot(arch.block, linear.slot)).second) {
+      flops += in * in * static_cast<double>(tokens);  // one triangle
+    }
+    flops += 2.0 * out * in * in * (options.grid + (options.clip ? 2 : 0) + 2);
+    if (options.clip) flops += 2.0 * 10 * out * in * static_cast<double>(
+                                   options.format.group_size(shape[1]));
+  }
+  return flops;
+}
+
+}  // namespace
+
+QuantizePlan plan_quantize(const Arch& arch, const QuantizeOptions& options, int64_t tokens) {
+  const auto layers = static_cast<uint64_t>(arch.sizes.layers);
+  const auto table = static_cast<uint64_t>(arch.sizes.vocab * arch.sizes.hidden) * 2;
+  const uint64_t tables = arch.tied_head ? table : 2 * table;
+  const auto block = static_cast<uint64_t>(block_elements(arch)) * sizeof(float);
+  int64_t largest = 0;
+  for (const Linear& linear : block_linears(arch.block)) {
+    largest = std::max(largest, linear_shape(arch, linear).elements());
+  }
+  QuantizePlan plan;
+  plan.output_bytes = layers * packed_block_bytes(arch, options.format) + tables;
+  // The float embedding is decoded once, before anything else is held.
+  const uint64_t frame_peak = kProgram + tables + 2 * table;
+  uint64_t work = kProgram + tables + 2 * block +
+                  static_cast<uint64_t>(largest) * (sizeof(float) + 2);
+  if (options.method == Method::awq) {
+    work += Calibration::bytes(arch, tokens, options.calibration_length);
+    plan.flops = static_cast<double>(layers) *
+                 (forward_flops(arch, options.calibration_length) * static_cast<double>(tokens) +
+                  search_flops(arch, options, tokens));
+    if (options.search_loss == SearchLoss::module) {
+      const int64_t seen = options.module_sequences == 0
+                               ? tokens
+                               : options.module_sequences * options.calibration_length;
+      work += static_cast<uint64_t>(4 * seen * arch.sizes.hidden) * sizeof(float);
+      plan.flops += static_cast<double>(layers) * options.grid * static_cast<double>(seen) *
+                    forward_flops(arch, options.calibration_length);
+    }
+  }
+  plan.peak_bytes = std::max(frame_peak, work);
+  return plan;
+}
+
+double measure_flops(const Ops& ops) {
+  constexpr int64_t kRows = 1024, kWidth = 512;
+  const std::vector<float> x(kRows * kWidth, 0.5f), zeros(kWidth * kWidth, 0.0f);
+  const DeviceBuffer input = upload_floats(*ops.device, x);
+  const DeviceBuffer gram = upload_floats(*ops.device, zeros);
+  double best = 0;
+  for (int i = 0; i < 3; ++i) {
+    const Timer timer;
+    ops.gram(*ops.device, {input.as<float>(), kRows, kWidth}, gram.as<float>());
+    ops.device->synchronize();
+    best = std::max(best, static_cast<double>(kWidth * kWidth * kRows) / timer.seconds());
+  }
+  return best;
+}
+
+}  // namespace awq

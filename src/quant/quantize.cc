@@ -1,0 +1,176 @@
+#include "quant/quantize.h"
+
+#include <optional>
+
+#include "base/progress.h"
+#include "quant/awq_clip.h"
+#include "quant/awq_scale.h"
+#include "quant/hessian_loss.h"
+#include "quant/quantized_config.h"
+#include "quant/quantized_writer.h"
+
+namespace awq {
+namespace {
+
+struct Seconds {
+  double read = 0, calibrate = 0, search = 0, clip = 0, round_and_write = 0;
+};
+
+// The input statistics seen by the scaled weights: x / s.
+void unscale_statistics(InputStatistics& input, const std::vector<float>& columns) {
+  const auto width = static_cast<size_t>(input.width);
+  for (size_t i = 0; i < width; ++i) {
+    for (size_t j = 0; j < width; ++j) input.gram[i * width + j] /= columns[i] * columns[j];
+    input.mean_abs[i] /= columns[i];
+  }
+}
+
+// The clip search leaves queries and keys alone: their product is a bilinear form that the linear's
+// own error does not speak for (reference: names containing q_, k_, query, key).
+bool may_clip(Slot slot) { return slot != Slot::q && slot != Slot::k; }
+
+class Quantizer {
+ public:
+  Quantizer(const TensorReader& reader, const Ops& ops, const QuantizeOptions& options)
+      : reader_(reader), arch_(reader.arch()), ops_(ops), options_(options) {}
+
+  Status run(std::span<const int32_t> tokens, const OutputDirectory& output,
+             const std::function<void(const QuantizeProgress&)>& on_layer) {
+    AWQ_ASSIGN(QuantizedWriter writer,
+               QuantizedWriter::create(reader_, options_.format, output));
+    std::optional<Model> frame;
+    std::optional<Calibration> calibration;
+    if (options_.method == Method::awq) {
+      AWQ_ASSIGN(frame, load_frame(reader_, ops_));
+      calibration.emplace(*frame, tokens, options_.calibration_length);
+    }
+    AWQ_TRY(writer.write_frame(ops_.device->pool()));
+    for (int64_t layer = 0; layer < arch_.sizes.layers; ++layer) {
+      QuantizeProgress progress{layer + 1, arch_.sizes.layers};
+      Timer timer;
+      AWQ_TRY(reader_.checkpoint().check_unchanged());
+      AWQ_ASSIGN(FloatBlock block, reader_.read_block(layer, ops_.device->pool()));
+      reader_.release_block(layer);
+      seconds_.read += timer.seconds();
+      if (calibration) AWQ_TRY(fit(layer, *calibration, block, progress));
+      timer = Timer();
+      AWQ_TRY(writer.write_block(layer, block, options_.arithmetic, ops_.device->pool()));
+      seconds_.round_and_write += timer.seconds();
+      if (on_layer) on_layer(progress);
+    }
+    AWQ_TRY(reader_.checkpoint().check_unchanged());
+    AWQ_TRY(writer.finish());
+    const Json config = quantized_config(reader_, options_.format);
+    return write_file(output.file("config.json"), dump_json(config, 2) + "\n");
+  }
+
+  Json report() const {
+    return {{"groups", groups_},
+            {"linears", linears_},
+            {"seconds",
+             {{"read", seconds_.read},
+              {"calibrate", seconds_.calibrate},
+              {"search", seconds_.search},
+              {"clip", seconds_.clip},
+              {"round_and_write", seconds_.round_and_write}}}};
+  }
+
+ private:
+  // Calibrates one block and folds and clips it in place.
+  Status fit(int64_t layer, Calibration& calibration, FloatBlock& block,
+             QuantizeProgress& progress) {
+    Timer timer;
+    Calibration::ModuleInputs modules;
+    BlockStatistics statistics;
+    {
+      const BlockWeights weights = pack_block(arch_, block, ops_);
+      if (options_.search_loss == SearchLoss::module) {
+        const int64_t limit = options_.module_sequences == 0 ? calibration.sequences()
+                                                             : options_.module_sequences;
+        modules = calibration.capture_module_inputs(weights, layer, limit);
+      }
+      AWQ_ASSIGN(statistics, calibration.run(weights, layer));
+    }
+    seconds_.calibrate += timer.seconds();
+    timer = Timer();
+
+    // All groups are searched on the unscaled block, then all are applied (as the reference does).
+    const std::vector<FoldGroup> groups = fold_groups(arch_, options_.fold);
+    std::vector<ScaleChoice> choices;
+    for (const FoldGroup& group : groups) {
+      const bool module =
+          options_.search_loss == SearchLoss::module && inspects_module(group);
+      const GroupLoss loss =
+          module ? module_group_loss(arch_, group, block, layer, calibration, modules,
+                                     options_.format, ops_)
+                 : hessian_group_loss(arch_, group, block, statistics, options_.format, ops_);
+      choices.push_back(search_scale(arch_, group, statistics, loss, options_.grid));
+      note_group(layer, group, choices.back(), module, progress);
+    }
+    for (size_t i = 0; i < groups.size(); ++i) {
+      apply_fold(arch_, groups[i], choices[i].scale, block);
+      unscale_statistics(statistics.at(input_slot(arch_.block, groups[i].consumers.front())),
+                         expand_scale(arch_, groups[i], choices[i].scale));
+    }
+    const auto count = static_cast<double>(groups.size());
+    progress.loss_rounding /= count;
+    progress.loss_choice /= count;
+    seconds_.search += timer.seconds();
+    timer = Timer();
+    if (options_.clip) clip(layer, statistics, block);
+    seconds_.clip += timer.seconds();
+    return {};
+  }
+
+  void clip(int64_t layer, const BlockStatistics& statistics, FloatBlock& block) {
+    for (const Linear& linear : block_linears(arch_.block)) {
+      if (!may_clip(linear.slot)) continue;
+      const InputStatistics& input = statistics.at(input_slot(arch_.block, linear.slot));
+      const ClipResult result =
+          search_clip(block[linear.slot].weight, input.gram, options_.format, ops_);
+      linears_.push_back({{"layer", layer},
+                          {"linear", slot_name(linear.slot)},
+                          {"clip_share", result.clipped_share},
+                          {"loss_unclipped", result.loss_before},
+                          {"loss_clipped", result.loss_after}});
+    }
+  }
+
+  void note_group(int64_t layer, const FoldGroup& group, const ScaleChoice& choice, bool module,
+                  QuantizeProgress& progress) {
+    groups_.push_back({{"layer", layer},
+                       {"group", group.name()},
+                       {"exponent", choice.exponent},
+                       {"loss_rounding", choice.loss_rounding},
+                       {"loss_choice", choice.loss_choice},
+                       {"loss", module ? "module" : "hessian"}});
+    progress.loss_rounding += choice.loss_rounding;
+    progress.loss_choice += choice.loss_choice;
+  }
+
+  const TensorReader& reader_;
+  const Arch& arch_;
+  const Ops& ops_;
+  const QuantizeOptions& options_;
+  Json groups_ = Json::array(), linears_ = Json::array();
+  Seconds seconds_;
+};
+
+}  // namespace
+
+Result<Json> quantize_model(const TensorReader& reader, const Ops& ops,
+                            std::span<const int32_t> tokens, const QuantizeOptions& options,
+                            const OutputDirectory& output,
+                            const std::function<void(const QuantizeProgress&)>& on_layer) {
+  AWQ_TRY(check_format(reader.arch(), options.format));
+  if (reader.quantization()) {
+    return bad_input(cat(printable(reader.checkpoint().path()), ": already quantized to ",
+                         format_name(reader.quantization()->format),
+                         "; quantize the float checkpoint it was made from"));
+  }
+  Quantizer quantizer(reader, ops, options);
+  AWQ_TRY(quantizer.run(tokens, output, on_layer));
+  return quantizer.report();
+}
+
+}  // namespace awq

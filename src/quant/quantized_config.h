@@ -1,0 +1,14 @@
+// config.json of a quantized checkpoint.
+#pragma once
+
+#include "base/json.h"
+#include "model/tensor_reader.h"
+#include "tensor/quant_format.h"
+
+namespace awq {
+
+/// The source's config (or the one its GGUF metadata amounts to) with quantization_config, half
+/// precision as the dtype, and the head tied as it was read.
+Json quantized_config(const TensorReader& reader, const QuantFormat& format);
+
+}  // namespace awq
