@@ -3,6 +3,7 @@
 
 #include <string_view>
 
+#include "base/result.h"
 #include "model/fold.h"
 #include "quant/round.h"
 #include "tensor/quant_format.h"

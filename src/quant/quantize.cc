@@ -2,6 +2,7 @@
 
 #include <optional>
 
+#include "base/file.h"
 #include "base/progress.h"
 #include "quant/awq_clip.h"
 #include "quant/awq_scale.h"

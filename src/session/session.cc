@@ -1,0 +1,40 @@
+#include "session/session.h"
+
+#include "base/progress.h"
+
+namespace awq {
+
+Result<OpenCheckpoint> OpenCheckpoint::open(const std::string& path, bool with_text) {
+  OpenCheckpoint result;
+  AWQ_ASSIGN(Checkpoint checkpoint, Checkpoint::open(path));
+  result.checkpoint = std::make_unique<Checkpoint>(std::move(checkpoint));
+  AWQ_ASSIGN(TensorReader reader, TensorReader::open(*result.checkpoint));
+  result.reader = std::make_unique<TensorReader>(std::move(reader));
+  if (with_text) {
+    AWQ_ASSIGN(Vocabulary vocabulary,
+               load_vocabulary(*result.checkpoint, result.reader->arch().sizes.vocab));
+    result.vocabulary = std::make_unique<Vocabulary>(std::move(vocabulary));
+  }
+  return result;
+}
+
+Result<Session> Session::open(const std::string& path, const SessionOptions& options) {
+  std::unique_ptr<Device> device = make_cpu_device(options.threads);
+  AWQ_ASSIGN(const Ops ops, make_cpu_ops(*device, options.backend));
+  AWQ_ASSIGN(Session session, open(path, ops));
+  session.device_ = std::move(device);
+  return session;
+}
+
+Result<Session> Session::open(const std::string& path, const Ops& ops) {
+  const Timer timer;
+  Session session;
+  AWQ_ASSIGN(session.source_, OpenCheckpoint::open(path));
+  AWQ_ASSIGN(Model model, load_model(session.reader(), ops));
+  session.model_ = std::make_unique<Model>(std::move(model));
+  session.engine_ = std::make_unique<Engine>(*session.model_);
+  session.load_seconds_ = timer.seconds();
+  return session;
+}
+
+}  // namespace awq
