@@ -1,0 +1,26 @@
+// Options and answers that perplexity and compare share.
+#pragma once
+
+#include "cli/verb.h"
+#include "eval/perplexity.h"
+
+namespace awq {
+
+struct TextOptions {
+  std::string text, protocol = "plain";
+  int64_t window = 0;  ///< 0: 2048, or the model's context where that is shorter
+  int64_t max_windows = 0;
+};
+
+void add_text_options(CLI::App& verb, TextOptions& options);
+
+/// Reads, tokenizes and cuts the text for a model.
+Result<Windows> prepare_windows(const TextOptions& options, const Tokenizer& tokenizer,
+                                const Arch& arch);
+
+Json perplexity_json(const PerplexityResult& result);
+
+/// Progress lines for window loops.
+WindowProgress window_progress(const Windows& windows);
+
+}  // namespace awq

@@ -1,0 +1,62 @@
+#include "cli/verb.h"
+
+#include <charconv>
+#include <cmath>
+#include <cstdio>
+
+namespace awq {
+
+void add_model_argument(CLI::App& verb, std::string& model) {
+  verb.add_option("MODEL", model, "a directory with config.json and safetensors, or a .gguf file")
+      ->required();
+}
+
+void add_threads_option(CLI::App& verb, int& threads, std::string& backend) {
+  verb.add_option("--threads", threads, "threads to use (default: all this process may use)")
+      ->check(CLI::Range(1, 1024));
+  verb.add_option("--backend", backend, "instruction set: auto, scalar, avx2, avx512")
+      ->capture_default_str();
+}
+
+void add_json_option(CLI::App& verb, bool& json) {
+  verb.add_flag("--json", json, "print one JSON document on stdout");
+}
+
+void add_model_options(CLI::App& verb, ModelOptions& options) {
+  add_model_argument(verb, options.model);
+  add_threads_option(verb, options.threads, options.backend);
+  add_json_option(verb, options.json);
+}
+
+Result<uint64_t> parse_size(std::string_view text) {
+  double value = 0;
+  const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), value);
+  const std::string_view unit(end, static_cast<size_t>(text.data() + text.size() - end));
+  double factor = 0;
+  static constexpr std::pair<std::string_view, double> kUnits[] = {
+      {"", 1},          {"B", 1},           {"KB", 1e3},        {"MB", 1e6},
+      {"GB", 1e9},      {"TB", 1e12},       {"K", 1024},        {"M", 1048576},
+      {"G", 1073741824}, {"KiB", 1024},      {"MiB", 1048576},   {"GiB", 1073741824},
+      {"TiB", 1099511627776},
+  };
+  for (const auto& [name, size] : kUnits) {
+    if (unit == name) factor = size;
+  }
+  if (code != std::errc() || factor == 0 || !(value > 0) || value * factor > 1e18) {
+    return usage_error(cat("size \"", printable(text, 40),
+                           "\": expected a number with a unit, such as 900MB or 2GiB"));
+  }
+  return static_cast<uint64_t>(value * factor);
+}
+
+Status print(std::string_view text) {
+  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() ||
+      std::fflush(stdout) != 0) {
+    return resource_error("cannot write to stdout");
+  }
+  return {};
+}
+
+Status print_json(const Json& value) { return print(dump_json(value, 2) + "\n"); }
+
+}  // namespace awq

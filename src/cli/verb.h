@@ -1,0 +1,51 @@
+// What every verb shares: how it registers, how it answers, and the options many of them take.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <string>
+
+#include "base/json.h"
+#include "base/result.h"
+#include "session/session.h"
+
+namespace awq {
+
+/// Filled by the callback of the verb that ran.
+struct Outcome {
+  Status status;
+};
+
+/// Options of verbs that load a model.
+struct ModelOptions {
+  std::string model;
+  int threads = 0;
+  std::string backend = "auto";
+  bool json = false;
+
+  SessionOptions session() const { return {threads, backend}; }
+};
+
+void add_model_argument(CLI::App& verb, std::string& model);
+void add_threads_option(CLI::App& verb, int& threads, std::string& backend);
+void add_json_option(CLI::App& verb, bool& json);
+/// MODEL, --threads, --backend, --json.
+void add_model_options(CLI::App& verb, ModelOptions& options);
+
+/// "900MB", "1.5GiB", "2048" (bytes).
+Result<uint64_t> parse_size(std::string_view text);
+
+/// Writes to stdout; an error when it cannot be written (full disk).
+Status print(std::string_view text);
+Status print_json(const Json& value);
+
+void add_inspect(CLI::App& app, Outcome& outcome);
+void add_quantize(CLI::App& app, Outcome& outcome);
+void add_perplexity(CLI::App& app, Outcome& outcome);
+void add_compare(CLI::App& app, Outcome& outcome);
+void add_generate(CLI::App& app, Outcome& outcome);
+void add_chat(CLI::App& app, Outcome& outcome);
+void add_bench(CLI::App& app, Outcome& outcome);
+void add_tokenize(CLI::App& app, Outcome& outcome);
+void add_report(CLI::App& app, Outcome& outcome);
+
+}  // namespace awq

@@ -1,0 +1,219 @@
+#include "eval/perplexity.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/progress.h"
+#include "runtime/generate.h"
+
+namespace awq {
+namespace {
+
+constexpr int64_t kLogitRows = 64;  // rows of logits held at once: vocabularies are wide
+
+// Negative log-likelihoods of one model as windows pass.
+class Scorer {
+ public:
+  explicit Scorer(Engine& engine) : engine_(engine) {}
+
+  void begin_window(int64_t window) {
+    if (!cache_ || cache_->capacity() < window) {
+      cache_.emplace(engine_.device(), engine_.model().arch, window, DType::f32);
+    }
+    cache_->truncate(0);
+    window_nll_ = 0;
+  }
+
+  Matrix forward(std::span<const int32_t> tokens) {
+    const Feed feed{&*cache_, tokens};
+    return engine_.forward({&feed, 1});
+  }
+
+  Matrix logits(Matrix hidden) { return engine_.logits(hidden); }
+
+  void add(double nll) {
+    window_nll_ += nll;
+    sum_ += nll;
+    squares_ += nll * nll;
+    ++scored_;
+  }
+
+  void end_window(int64_t window) {
+    per_window_.push_back(window_nll_ / static_cast<double>(window - 1));
+  }
+
+  double running_ppl() const {
+    double sum = 0;
+    for (const double nll : per_window_) sum += nll;
+    return std::exp(sum / static_cast<double>(per_window_.size()));
+  }
+
+  PerplexityResult finish(const Windows& windows, double seconds) const {
+    PerplexityResult result;
+    result.ppl = running_ppl();
+    const auto n = static_cast<double>(scored_);
+    const double mean = sum_ / n;
+    const double variance = std::max(0.0, squares_ / n - mean * mean);
+    result.ppl_stderr = result.ppl * std::sqrt(variance / n);
+    result.nll_per_window = per_window_;
+    result.windows = windows.count;
+    result.window = windows.window;
+    result.tokens = windows.count * windows.window;
+    result.tokens_per_second = static_cast<double>(result.tokens) / seconds;
+    return result;
+  }
+
+ private:
+  Engine& engine_;
+  std::optional<KvCache> cache_;
+  std::vector<double> per_window_;
+  double window_nll_ = 0, sum_ = 0, squares_ = 0;
+  int64_t scored_ = 0;
+};
+
+struct RowScore {
+  double nll = 0, kl = 0;
+  bool same_top = false, finite = true;
+};
+
+double row_nll(const Matrix& logits, int64_t row, int32_t target) {
+  const std::span<const float> values(logits.row(row), static_cast<size_t>(logits.cols));
+  return log_sum_exp(values) - values[static_cast<size_t>(target)];
+}
+
+RowScore row_divergence(const Matrix& reference, const Matrix& model, int64_t row) {
+  const float* p = reference.row(row);
+  const float* q = model.row(row);
+  const auto n = static_cast<size_t>(reference.cols);
+  const double log_p = log_sum_exp({p, n}), log_q = log_sum_exp({q, n});
+  RowScore score;
+  for (size_t i = 0; i < n; ++i) {
+    const double lp = p[i] - log_p;
+    if (lp > -50) score.kl += std::exp(lp) * (lp - (q[i] - log_q));
+  }
+  score.kl = std::max(score.kl, 0.0);  // rounding of nearly equal models
+  score.same_top = std::max_element(p, p + n) - p == std::max_element(q, q + n) - q;
+  return score;
+}
+
+// Calls f(first row, rows) over the scored rows of a chunk: those with a next token in the window.
+template <class F>
+void for_scored_rows(int64_t chunk_begin, int64_t chunk_rows, int64_t window, F&& f) {
+  const int64_t scored = std::min(chunk_rows, window - 1 - chunk_begin);
+  for (int64_t first = 0; first < scored; first += kLogitRows) {
+    f(first, std::min(kLogitRows, scored - first));
+  }
+}
+
+Error not_finite(int64_t window) {
+  return runtime_error(cat("window ", window, ": the model gave a logit that is not finite"));
+}
+
+}  // namespace
+
+Result<PerplexityResult> measure_perplexity(Engine& engine, const Windows& windows,
+                                            const WindowProgress& progress) {
+  AWQ_TRY(check_ids(engine.model(), windows.tokens));
+  const Timer timer;
+  Scorer scorer(engine);
+  std::vector<double> nll(kLogitRows);
+  for (int64_t w = 0; w < windows.count; ++w) {
+    const std::span<const int32_t> ids = windows[w];
+    scorer.begin_window(windows.window);
+    for (int64_t begin = 0; begin < windows.window; begin += Engine::kChunk) {
+      const int64_t rows = std::min(Engine::kChunk, windows.window - begin);
+      const Matrix hidden =
+          scorer.forward(ids.subspan(static_cast<size_t>(begin), static_cast<size_t>(rows)));
+      bool finite = true;
+      for_scored_rows(begin, rows, windows.window, [&](int64_t first, int64_t count) {
+        const Matrix logits = scorer.logits(hidden.slice_rows(first, count));
+        engine.device().pool().parallel_for(count, 4, [&](int64_t from, int64_t to) {
+          for (int64_t i = from; i < to; ++i) {
+            nll[static_cast<size_t>(i)] =
+                row_nll(logits, i, ids[static_cast<size_t>(begin + first + i + 1)]);
+          }
+        });
+        for (int64_t i = 0; i < count; ++i) {
+          finite &= std::isfinite(nll[static_cast<size_t>(i)]);
+          scorer.add(nll[static_cast<size_t>(i)]);
+        }
+      });
+      if (!finite) return not_finite(w);
+    }
+    scorer.end_window(windows.window);
+    if (progress) progress(w + 1, scorer.running_ppl());
+  }
+  return scorer.finish(windows, timer.seconds());
+}
+
+Result<CompareResult> compare_models(Engine& reference, Engine& model, const Windows& windows,
+                                     const WindowProgress& progress) {
+  if (reference.model().arch.sizes.vocab != model.model().arch.sizes.vocab) {
+    return bad_input(cat("the models have vocabularies of ", reference.model().arch.sizes.vocab,
+                         " and ", model.model().arch.sizes.vocab,
+                         " tokens; only models with the same vocabulary can be compared"));
+  }
+  AWQ_TRY(check_ids(model.model(), windows.tokens));
+  const Timer timer;
+  double seconds[2] = {0, 0};
+  Scorer scorers[2] = {Scorer(reference), Scorer(model)};
+  std::vector<double> kl;
+  std::vector<RowScore> scores(kLogitRows);
+  std::vector<double> nll[2] = {std::vector<double>(kLogitRows), std::vector<double>(kLogitRows)};
+  int64_t same = 0;
+  for (int64_t w = 0; w < windows.count; ++w) {
+    const std::span<const int32_t> ids = windows[w];
+    for (Scorer& scorer : scorers) scorer.begin_window(windows.window);
+    for (int64_t begin = 0; begin < windows.window; begin += Engine::kChunk) {
+      const int64_t rows = std::min(Engine::kChunk, windows.window - begin);
+      const auto chunk = ids.subspan(static_cast<size_t>(begin), static_cast<size_t>(rows));
+      Matrix hidden[2];
+      for (int m = 0; m < 2; ++m) {
+        const Timer pass;
+        hidden[m] = scorers[m].forward(chunk);
+        seconds[m] += pass.seconds();
+      }
+      bool finite = true;
+      for_scored_rows(begin, rows, windows.window, [&](int64_t first, int64_t count) {
+        Matrix logits[2];
+        for (int m = 0; m < 2; ++m) {
+          const Timer pass;
+          logits[m] = scorers[m].logits(hidden[m].slice_rows(first, count));
+          seconds[m] += pass.seconds();
+        }
+        model.device().pool().parallel_for(count, 4, [&](int64_t from, int64_t to) {
+          for (int64_t i = from; i < to; ++i) {
+            const int32_t target = ids[static_cast<size_t>(begin + first + i + 1)];
+            scores[static_cast<size_t>(i)] = row_divergence(logits[0], logits[1], i);
+            for (int m = 0; m < 2; ++m) {
+              nll[m][static_cast<size_t>(i)] = row_nll(logits[m], i, target);
+            }
+          }
+        });
+        for (int64_t i = 0; i < count; ++i) {
+          const RowScore& score = scores[static_cast<size_t>(i)];
+          kl.push_back(score.kl);
+          same += score.same_top;
+          for (int m = 0; m < 2; ++m) {
+            finite &= std::isfinite(nll[m][static_cast<size_t>(i)]);
+            scorers[m].add(nll[m][static_cast<size_t>(i)]);
+          }
+        }
+      });
+      if (!finite) return not_finite(w);
+    }
+    for (Scorer& scorer : scorers) scorer.end_window(windows.window);
+    if (progress) progress(w + 1, scorers[1].running_ppl());
+  }
+  CompareResult result;
+  result.reference = scorers[0].finish(windows, seconds[0]);
+  result.model = scorers[1].finish(windows, seconds[1]);
+  for (const double value : kl) result.kl_mean += value / static_cast<double>(kl.size());
+  std::sort(kl.begin(), kl.end());
+  result.kl_p99 = kl[static_cast<size_t>(0.99 * static_cast<double>(kl.size() - 1))];
+  result.kl_max = kl.back();
+  result.top1_agreement = static_cast<double>(same) / static_cast<double>(kl.size());
+  return result;
+}
+
+}  // namespace awq
