@@ -66,14 +66,19 @@ class Tokenizer {
   TokenId bos() const;                             ///< -1 when none
   TokenId eos() const;                             ///< -1 when none
 
-  /// tokenizer.json and tokenizer_config.json that transformers loads with the same behaviour:
-  /// what an exported checkpoint carries when its source was a GGUF file. For a tokenizer made
-  /// by from_json the original documents.
+  /// A tokenizer.json that transformers loads with the same behaviour: what an exported
+  /// checkpoint carries when its source was a GGUF file. For a tokenizer made by from_json the
+  /// original document.
   Json export_tokenizer_json() const;
+
+  /// The tokenizer_config.json that goes with it: class and special tokens. The caller adds the
+  /// chat template.
+  Json export_tokenizer_config() const;
 
   struct Impl;
 
  private:
+  friend class Detokenizer;
   explicit Tokenizer(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };
@@ -90,10 +95,15 @@ class Detokenizer {
   std::string flush();  ///< an unfinished character becomes U+FFFD
 
  private:
+  std::string strip_start(std::string text);
+
   const Tokenizer* tokenizer_;
   bool skip_special_;
   bool first_ = true;
-  std::string pending_;
+  bool stripping_ = true;      ///< still at the start of the text
+  size_t stripped_ = 0;        ///< characters that the start lost
+  std::string pending_;        ///< bytes that are not text yet
+  std::vector<TokenId> held_;  ///< for decoders that need the whole sequence
 };
 
 }  // namespace awq

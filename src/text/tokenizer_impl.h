@@ -1,0 +1,81 @@
+// The parts of a tokenizer, put together (shared by the loaders and the export).
+#pragma once
+
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "text/added_tokens.h"
+#include "text/bpe.h"
+#include "text/decoder.h"
+#include "text/normalizer.h"
+#include "text/post_processor.h"
+#include "text/pretokenizer.h"
+#include "text/tokenizer.h"
+#include "text/vocabulary.h"
+
+namespace awq {
+
+struct Tokenizer::Impl {
+  /// What one running encode needs; kept for the next.
+  struct Scratch {
+    Pretokenizer::Scratch pieces;
+    BpeScratch bpe;
+    std::vector<TextPart> parts, normalized_parts;
+  };
+
+  Vocabulary vocabulary;  ///< bpe looks at it: an Impl never moves
+  Bpe bpe;
+  Normalizer normalizer;
+  Pretokenizer pretokenizer;
+  bool raw_bytes = false;  ///< the model maps bytes, not the pre-tokenizer
+  AddedTokens added;
+  PostProcessor post_processor;
+  Decoder decoder;
+  std::vector<bool> special;  ///< by id
+  TokenId bos = -1, eos = -1;
+
+  /// For export: the whole document as text (from_json), or all but model.vocab and model.merges.
+  std::string document;
+  bool document_complete = false;
+  std::vector<std::pair<TokenId, TokenId>> merges;
+
+  mutable std::mutex mutex;
+  mutable std::vector<std::unique_ptr<Scratch>> idle;
+
+  /// Reads everything but the model from a tokenizer.json document; `extra` are special tokens
+  /// that only tokenizer_config.json names.
+  Status finish(const JsonField& root, const std::vector<std::string>& extra);
+
+  Status encode(std::string_view text, bool parse_special, Scratch& scratch,
+                std::vector<TokenId>& ids) const;
+  Status encode_text(std::string_view text, bool first, Scratch& scratch,
+                     std::vector<TokenId>& ids) const;
+
+  bool is_special(TokenId id) const {
+    return id >= 0 && static_cast<size_t>(id) < special.size() && special[id];
+  }
+  std::unique_ptr<Scratch> borrow() const;
+  void give_back(std::unique_ptr<Scratch> scratch) const;
+};
+
+/// The model and the document frame of a GGUF vocabulary, checked (gguf_vocabulary.cc).
+struct GgufParts {
+  std::vector<BpeMerge> rules;                       ///< what the engine follows
+  std::vector<std::pair<TokenId, TokenId>> merges;   ///< in the order that tokenizer.json lists
+  BpeOptions options;
+  Json frame;  ///< tokenizer.json without model.vocab and model.merges
+};
+Result<GgufParts> read_gguf_vocabulary(const GgufVocabulary& source, const Vocabulary& vocabulary,
+                                       std::string_view origin);
+
+/// The pre-tokenizer (and normalizer, or null) that tokenizer.ggml.pre names, as tokenizer.json
+/// writes them (gguf_pretokenizer.cc).
+struct GgufPretokenizer {
+  Json pre_tokenizer, normalizer;
+  bool ignore_merges = false, add_bos = false;
+};
+Result<GgufPretokenizer> gguf_pretokenizer(std::string_view name, std::string_view origin);
+
+}  // namespace awq

@@ -1,0 +1,108 @@
+// Tokenizer::from_json and what both loaders share.
+#include "text/tokenizer_impl.h"
+
+namespace awq {
+namespace {
+
+Result<Vocabulary> read_vocabulary(const JsonField& field) {
+  if (!field.json->is_object()) {
+    return field.error(cat("expected an object, found ", field.json->type_name()));
+  }
+  std::vector<std::pair<std::string, int64_t>> entries;
+  entries.reserve(field.size());
+  for (auto it = field.json->begin(); it != field.json->end(); ++it) {
+    const JsonField id{&it.value(), field.path};
+    if (!it.value().is_number_integer()) {
+      return field.error(cat("token \"", printable(it.key()), "\" has no integer id"));
+    }
+    auto value = id.integer(0, Vocabulary::kMaxTokens - 1);
+    if (!value.ok()) {
+      return field.error(cat("token \"", printable(it.key()), "\": id ",
+                             printable(dump_json(it.value())), " is not from 0 to ",
+                             Vocabulary::kMaxTokens - 1));
+    }
+    entries.emplace_back(it.key(), *value);
+  }
+  return Vocabulary::create(std::move(entries), field.path);
+}
+
+// A special token of tokenizer_config.json: a text, or an object with "content"; else empty.
+std::string config_token(const Json& config, std::string_view name) {
+  const JsonField field = JsonField{&config, "tokenizer_config.json"}[name];
+  const JsonField text = field.string() ? field : field["content"];
+  return text.string() ? text.json->get<std::string>() : std::string();
+}
+
+// BPE is the type when none is given, as in the first tokenizer.json files.
+Status check_model_type(const JsonField& model) {
+  if (!model.json->is_object()) return model.error("expected an object");
+  AWQ_ASSIGN(const std::string_view type, model["type"].text_or("BPE"));
+  if (type == "BPE") return {};
+  return model["type"].error(
+      cat("the tokenizer model \"", printable(type), "\" is not supported; BPE is"));
+}
+
+}  // namespace
+
+Status Tokenizer::Impl::finish(const JsonField& root, const std::vector<std::string>& extra) {
+  RegexScratch scratch;
+  AWQ_ASSIGN(std::vector<AddedToken> tokens, AddedTokens::read(root["added_tokens"], vocabulary));
+  for (const std::string& content : extra) {
+    bool known = false;
+    for (const AddedToken& token : tokens) known = known || token.content == content;
+    const TokenId id = vocabulary.find(content);
+    if (known || id < 0) continue;
+    AddedToken token;
+    token.content = content;
+    token.id = id;
+    token.special = true;
+    tokens.push_back(std::move(token));
+  }
+  AWQ_ASSIGN(normalizer, Normalizer::from_json(root["normalizer"]));
+  AWQ_ASSIGN(added, AddedTokens::create(tokens, normalizer, scratch));
+  AWQ_ASSIGN(pretokenizer, Pretokenizer::from_json(root["pre_tokenizer"]));
+  raw_bytes = bpe.has_byte_alphabet() && pretokenizer.defer_bytes();
+  AWQ_ASSIGN(post_processor, PostProcessor::from_json(root["post_processor"], vocabulary));
+  AWQ_ASSIGN(decoder, Decoder::from_json(root["decoder"]));
+  special.assign(vocabulary.size(), false);
+  for (const AddedToken& token : tokens) {
+    if (token.special) special[token.id] = true;
+  }
+  bpe.set_special(&special);
+  return {};
+}
+
+Result<Tokenizer> Tokenizer::from_json(const Json& tokenizer, const Json& config,
+                                       std::string_view origin) {
+  auto impl = std::make_unique<Impl>();
+  if (!tokenizer.is_object()) return bad_input(cat(origin, ": expected a JSON object"));
+  const JsonField root{&tokenizer, cat(origin, ": ")};
+  const JsonField model = root["model"];
+  AWQ_TRY(check_model_type(model));
+  AWQ_ASSIGN(impl->vocabulary, read_vocabulary(model["vocab"]));
+  AWQ_ASSIGN(impl->bpe, Bpe::from_json(model, impl->vocabulary));
+  std::vector<std::string> extra;
+  for (const std::string_view name : {"bos_token", "eos_token", "unk_token", "pad_token"}) {
+    extra.push_back(config_token(config, name));
+    if (extra.back().empty()) extra.pop_back();
+  }
+  AWQ_TRY(impl->finish(root, extra));
+  const std::string bos = config_token(config, "bos_token"), eos = config_token(config, "eos_token");
+  if (!bos.empty()) {
+    impl->bos = impl->vocabulary.find(bos);
+  } else if (!impl->post_processor.before.empty()) {
+    impl->bos = impl->post_processor.before.front();
+  }
+  if (!eos.empty()) {
+    impl->eos = impl->vocabulary.find(eos);
+    if (impl->eos < 0) {
+      return bad_input(cat(origin, ": eos_token \"", printable(eos),
+                           "\" of tokenizer_config.json is not in the vocabulary"));
+    }
+  }
+  impl->document = dump_json(tokenizer);
+  impl->document_complete = true;
+  return Tokenizer(std::move(impl));
+}
+
+}  // namespace awq
