@@ -1,0 +1,135 @@
+// awq bench: prefill and decode speed, held against this machine's memory.
+#include <cmath>
+#include <functional>
+
+#include "base/progress.h"
+#include "cli/verb.h"
+
+namespace awq {
+namespace {
+
+struct Options {
+  ModelOptions model;
+  int64_t prompt = 512, tokens = 128, repetitions = 5;
+};
+
+struct Measurement {
+  std::string test;
+  double tokens_per_second = 0, stddev = 0, bytes_per_token = 0, roof = 0;
+  double gb_per_second() const { return tokens_per_second * bytes_per_token / 1e9; }
+};
+
+// Runs `work` (which handles `tokens` tokens) once to warm up, then `repetitions` times; each run
+// is followed by a reading of the memory roof, so that both see the same state of the machine.
+Measurement measure(std::string test, int64_t tokens, double bytes_per_token, int64_t repetitions,
+                    Device& device, const std::function<void()>& work) {
+  std::vector<double> speeds, roofs;
+  work();
+  for (int64_t i = 0; i < repetitions; ++i) {
+    const Timer timer;
+    work();
+    speeds.push_back(static_cast<double>(tokens) / timer.seconds());
+    roofs.push_back(measure_read_bandwidth(device, uint64_t{256} << 20, 0.1));
+  }
+  Measurement result{std::move(test), 0, 0, bytes_per_token, 0};
+  const auto n = static_cast<double>(repetitions);
+  for (const double speed : speeds) result.tokens_per_second += speed / n;
+  for (const double roof : roofs) result.roof += roof / n;
+  for (const double speed : speeds) {
+    result.stddev += (speed - result.tokens_per_second) * (speed - result.tokens_per_second) / n;
+  }
+  result.stddev = std::sqrt(result.stddev);
+  return result;
+}
+
+std::vector<Measurement> run(Session& session, const Options& options) {
+  const Arch& arch = session.model().arch;
+  Engine& engine = session.engine();
+  const auto weights = static_cast<double>(session.model().bytes_per_token());
+  KvCache cache(engine.device(), arch, std::max(options.prompt, options.tokens + 1), DType::f16);
+  std::vector<int32_t> ids(static_cast<size_t>(options.prompt));
+  for (size_t i = 0; i < ids.size(); ++i) {
+    ids[i] = static_cast<int32_t>((i * 7919 + 13) % static_cast<size_t>(arch.sizes.vocab));
+  }
+  std::vector<Measurement> results;
+  if (options.prompt > 0) {
+    const auto passes = (options.prompt + Engine::kChunk - 1) / Engine::kChunk;
+    results.push_back(measure(cat("pp", options.prompt), options.prompt,
+                              weights * static_cast<double>(passes) /
+                                  static_cast<double>(options.prompt),
+                              options.repetitions, engine.device(), [&] {
+                                cache.truncate(0);
+                                engine.logits(engine.prefill(cache, ids));
+                              }));
+  }
+  if (options.tokens > 0) {
+    const int32_t first = 1 % static_cast<int32_t>(arch.sizes.vocab);
+    results.push_back(measure(
+        cat("tg", options.tokens), options.tokens, weights, options.repetitions, engine.device(),
+        [&] {
+          cache.truncate(0);
+          int32_t id = first;
+          for (int64_t i = 0; i < options.tokens; ++i) {
+            const Feed feed{&cache, {&id, 1}};
+            const Matrix logits = engine.logits(engine.forward({&feed, 1}));
+            int32_t next = 0;
+            session.model().ops.argmax(engine.device(), logits, &next);
+            id = next;
+          }
+        }));
+  }
+  return results;
+}
+
+Status bench(const Options& options) {
+  AWQ_ASSIGN(Session session, Session::open(options.model.model, options.model.session()));
+  const int64_t context = session.model().arch.sizes.context;
+  if (options.prompt > context || options.tokens + 1 > context) {
+    return usage_error(cat("-p and -n must fit the model's context of ", context));
+  }
+  Engine& engine = session.engine();
+  const std::vector<Measurement> results = run(session, options);
+  Json list = Json::array();
+  std::string table = "| test | tokens/s | GB/s | read roof GB/s | % of roof |\n"
+                      "|---|---:|---:|---:|---:|\n";
+  for (const Measurement& m : results) {
+    const double percent = 100 * m.gb_per_second() * 1e9 / m.roof;
+    list.push_back({{"test", m.test},
+                    {"tokens_per_second", m.tokens_per_second},
+                    {"stddev", m.stddev},
+                    {"bytes_per_token", m.bytes_per_token},
+                    {"gb_per_second", m.gb_per_second()},
+                    {"roof_gb_per_second", m.roof / 1e9},
+                    {"percent_of_roof", percent},
+                    {"device", engine.device().description()},
+                    {"backend", session.model().ops.name},
+                    {"load_seconds", session.load_seconds()},
+                    {"peak_rss_bytes", peak_rss_bytes()}});
+    table += cat("| ", m.test, " | ", fixed(m.tokens_per_second, 1), " ± ", fixed(m.stddev, 1),
+                 " | ", fixed(m.gb_per_second(), 2), " | ", fixed(m.roof / 1e9, 1), " | ",
+                 fixed(percent, 1), " |\n");
+  }
+  if (options.model.json) return print_json(list);
+  return print(cat(engine.device().description(), "\n\n", table));
+}
+
+}  // namespace
+
+void add_bench(CLI::App& app, Outcome& outcome) {
+  auto options = std::make_shared<Options>();
+  CLI::App* verb = app.add_subcommand("bench", "measure prefill and decode speed");
+  add_model_options(*verb, options->model);
+  verb->add_option("-p,--prompt-tokens", options->prompt, "prefill this many tokens; 0: skip")
+      ->check(CLI::Range(int64_t{0}, int64_t{1} << 20))
+      ->capture_default_str();
+  verb->add_option("-n,--tokens", options->tokens, "decode this many tokens; 0: skip")
+      ->check(CLI::Range(int64_t{0}, int64_t{1} << 20))
+      ->capture_default_str();
+  verb->add_option("-r,--repetitions", options->repetitions, "runs that are averaged")
+      ->check(CLI::Range(int64_t{1}, int64_t{1000}))
+      ->capture_default_str();
+  verb->footer("Example:\n  awq bench ./smollm2-awq -p 512 -n 128 -r 5");
+  verb->callback([options, &outcome] { outcome.status = bench(*options); });
+}
+
+}  // namespace awq

@@ -1,0 +1,21 @@
+// Sampling options that generate and chat share.
+#pragma once
+
+#include "cli/verb.h"
+#include "runtime/generate.h"
+
+namespace awq {
+
+struct GenerationOptions {
+  int64_t max_tokens = 128, top_k = 0, context_size = 0;
+  double temperature = 0, top_p = 1, min_p = 0, repeat_penalty = 1;
+  uint64_t seed = 0;
+
+  GenerateOptions runtime(const Vocabulary& vocabulary) const;
+  /// Positions to hold: --context, or what the prompt and the answer need up to the model's.
+  Result<int64_t> context(const Arch& arch, int64_t prompt_tokens) const;
+};
+
+void add_generation_options(CLI::App& verb, GenerationOptions& options);
+
+}  // namespace awq
