@@ -1,0 +1,71 @@
+#include "checkpoint/packing.h"
+
+namespace awq {
+namespace {
+
+// Nibble i of word c holds column 8 c + kOrder[i].
+constexpr int kOrder[8] = {0, 2, 4, 6, 1, 3, 5, 7};
+
+void transpose_scales(const std::vector<uint16_t>& from, int64_t rows, int64_t columns,
+                      std::vector<uint16_t>& to) {
+  to.resize(from.size());
+  for (int64_t r = 0; r < rows; ++r) {
+    for (int64_t c = 0; c < columns; ++c) {
+      to[static_cast<size_t>(c * rows + r)] = from[static_cast<size_t>(r * columns + c)];
+    }
+  }
+}
+
+// [out, columns] codes to [columns, out / 8] words.
+std::vector<int32_t> pack_columns(const std::vector<uint8_t>& codes, int64_t out,
+                                  int64_t columns) {
+  std::vector<int32_t> words(static_cast<size_t>(columns * out / 8));
+  for (int64_t c = 0; c < out / 8; ++c) {
+    for (int64_t k = 0; k < columns; ++k) {
+      uint32_t word = 0;
+      for (int i = 0; i < 8; ++i) {
+        const uint32_t code = codes[static_cast<size_t>((8 * c + kOrder[i]) * columns + k)];
+        word |= code << (4 * i);
+      }
+      words[static_cast<size_t>(k * (out / 8) + c)] = static_cast<int32_t>(word);
+    }
+  }
+  return words;
+}
+
+std::vector<uint8_t> unpack_columns(const int32_t* words, int64_t out, int64_t columns) {
+  std::vector<uint8_t> codes(static_cast<size_t>(columns * out));
+  for (int64_t c = 0; c < out / 8; ++c) {
+    for (int64_t k = 0; k < columns; ++k) {
+      const auto word = static_cast<uint32_t>(words[k * (out / 8) + c]);
+      for (int i = 0; i < 8; ++i) {
+        codes[static_cast<size_t>((8 * c + kOrder[i]) * columns + k)] =
+            static_cast<uint8_t>((word >> (4 * i)) & 15);
+      }
+    }
+  }
+  return codes;
+}
+
+}  // namespace
+
+PackedWords pack_awq(const QuantWeight& weight) {
+  AWQ_CHECK(weight.format.bits == 4 && weight.out % 8 == 0, weight.format.bits, weight.out);
+  PackedWords words;
+  words.qweight = pack_columns(weight.codes, weight.out, weight.in);
+  words.qzeros = pack_columns(weight.zeros, weight.out, weight.groups());
+  transpose_scales(weight.scales, weight.out, weight.groups(), words.scales);
+  return words;
+}
+
+QuantWeight unpack_awq(const int32_t* qweight, const int32_t* qzeros, const uint16_t* scales,
+                       const QuantFormat& format, int64_t out, int64_t in) {
+  QuantWeight weight{format, out, in, {}, {}, {}};
+  const int64_t groups = weight.groups();
+  weight.codes = unpack_columns(qweight, out, in);
+  weight.zeros = unpack_columns(qzeros, out, groups);
+  transpose_scales({scales, scales + groups * out}, groups, out, weight.scales);
+  return weight;
+}
+
+}  // namespace awq

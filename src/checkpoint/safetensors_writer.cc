@@ -1,0 +1,141 @@
+#include <algorithm>
+#include <unordered_map>
+
+#include "base/bytes.h"
+#include "base/file.h"
+#include "checkpoint/writer.h"
+
+namespace awq {
+namespace {
+
+uint64_t bytes_of(const TensorDeclaration& tensor) {
+  return dtype_bytes(tensor.dtype, static_cast<uint64_t>(tensor.shape.elements()));
+}
+
+struct Shard {
+  std::string name;
+  std::vector<size_t> tensors;
+  uint64_t bytes = 0;
+  std::optional<AtomicFile> file;
+};
+
+std::string padded(size_t number) {
+  const std::string digits = cat(number);
+  return std::string(5 - std::min<size_t>(5, digits.size()), '0') + digits;
+}
+
+}  // namespace
+
+struct SafetensorsWriter::Impl {
+  struct Place {
+    size_t shard = 0;
+    uint64_t offset = 0, bytes = 0;
+    bool written = false;
+  };
+  std::vector<TensorDeclaration> tensors;
+  std::vector<Place> places;
+  std::unordered_map<std::string_view, size_t> by_name;
+  std::vector<Shard> shards;
+  std::string index_path;
+  uint64_t total = 0, data_bytes = 0;
+
+  void assign_shards(uint64_t max_bytes) {
+    for (size_t i = 0; i < tensors.size(); ++i) {
+      const uint64_t bytes = bytes_of(tensors[i]);
+      if (shards.empty() || (shards.back().bytes > 0 && shards.back().bytes + bytes > max_bytes)) {
+        shards.emplace_back();
+      }
+      shards.back().tensors.push_back(i);
+      shards.back().bytes += bytes;
+      places[i].shard = shards.size() - 1;
+    }
+    for (size_t i = 0; i < shards.size(); ++i) {
+      shards[i].name = shards.size() == 1 ? "model.safetensors"
+                                          : cat("model-", padded(i + 1), "-of-",
+                                                padded(shards.size()), ".safetensors");
+    }
+  }
+
+  // Header, data places and disk space of one shard. Wide types first, so that data is aligned.
+  Status open_shard(Shard& shard, const OutputDirectory& directory) {
+    std::stable_sort(shard.tensors.begin(), shard.tensors.end(), [&](size_t a, size_t b) {
+      const auto width = [&](size_t i) { return dtype_info(tensors[i].dtype).block_bytes; };
+      return width(a) != width(b) ? width(a) > width(b) : tensors[a].name < tensors[b].name;
+    });
+    Json header = Json::object();
+    header["__metadata__"] = {{"format", "pt"}};
+    uint64_t offset = 0;
+    for (const size_t i : shard.tensors) {
+      const TensorDeclaration& tensor = tensors[i];
+      const uint64_t bytes = bytes_of(tensor);
+      Json shape = Json::array();
+      for (const int64_t extent : tensor.shape.extents()) shape.push_back(extent);
+      header[tensor.name] = {{"dtype", std::string(dtype_name(tensor.dtype))},
+                             {"shape", shape},
+                             {"data_offsets", {offset, offset + bytes}}};
+      places[i].offset = offset;
+      places[i].bytes = bytes;
+      offset += bytes;
+    }
+    std::string text = dump_json(header);
+    text.resize((text.size() + 7) / 8 * 8, ' ');
+    AWQ_ASSIGN(AtomicFile file, AtomicFile::create(directory.file(shard.name)));
+    AWQ_TRY(file.reserve(8 + text.size() + offset));
+    char length[8];
+    store_le<uint64_t>(length, text.size());
+    AWQ_TRY(file.write(length, sizeof length));
+    AWQ_TRY(file.write(text.data(), text.size()));
+    for (const size_t i : shard.tensors) places[i].offset += 8 + text.size();
+    total += 8 + text.size() + offset;
+    data_bytes += offset;
+    shard.file.emplace(std::move(file));
+    return {};
+  }
+};
+
+SafetensorsWriter::SafetensorsWriter(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+SafetensorsWriter::SafetensorsWriter(SafetensorsWriter&&) noexcept = default;
+SafetensorsWriter::~SafetensorsWriter() = default;
+
+Result<SafetensorsWriter> SafetensorsWriter::create(const OutputDirectory& directory,
+                                                    std::vector<TensorDeclaration> tensors,
+                                                    uint64_t max_shard_bytes) {
+  auto impl = std::make_unique<Impl>();
+  impl->tensors = std::move(tensors);
+  impl->places.resize(impl->tensors.size());
+  for (size_t i = 0; i < impl->tensors.size(); ++i) {
+    AWQ_CHECK(impl->by_name.emplace(impl->tensors[i].name, i).second, impl->tensors[i].name);
+  }
+  impl->assign_shards(max_shard_bytes);
+  impl->index_path = directory.file("model.safetensors.index.json");
+  for (Shard& shard : impl->shards) AWQ_TRY(impl->open_shard(shard, directory));
+  return SafetensorsWriter(std::move(impl));
+}
+
+Status SafetensorsWriter::write(std::string_view name, const void* data, size_t size) {
+  const auto found = impl_->by_name.find(name);
+  AWQ_CHECK(found != impl_->by_name.end(), name);
+  Impl::Place& place = impl_->places[found->second];
+  AWQ_CHECK(!place.written && size == place.bytes, name, ": ", size, " of ", place.bytes);
+  place.written = true;
+  return impl_->shards[place.shard].file->write_at(place.offset, data, size);
+}
+
+Status SafetensorsWriter::finish() {
+  for (size_t i = 0; i < impl_->places.size(); ++i) {
+    AWQ_CHECK(impl_->places[i].written, impl_->tensors[i].name);
+  }
+  for (Shard& shard : impl_->shards) AWQ_TRY(shard.file->commit());
+  if (impl_->shards.size() == 1) return {};
+  Json map = Json::object();
+  for (size_t i = 0; i < impl_->tensors.size(); ++i) {
+    map[impl_->tensors[i].name] = impl_->shards[impl_->places[i].shard].name;
+  }
+  return write_file(impl_->index_path,
+                    dump_json({{"metadata", {{"total_size", impl_->data_bytes}}},
+                               {"weight_map", map}}, 2) + "\n");
+}
+
+uint64_t SafetensorsWriter::bytes() const { return impl_->total; }
+
+}  // namespace awq
