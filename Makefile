@@ -1,0 +1,53 @@
+# The front door. `make demo` and `make test` need nothing but a fresh Debian 12/13 or Ubuntu
+# 22.04/24.04 with its packages reachable; CMakePresets.json is for those who like to steer.
+
+SHELL := /bin/bash
+JOBS ?= $(shell nproc)
+PRESET ?= release
+FUZZ_SECONDS ?= 60
+MODEL ?=
+# Real texts and models for tests and tables, when there are any.
+AWQ_DATA ?= $(wildcard $(CURDIR)/../shared/data)
+export AWQ_DATA
+
+.PHONY: build deps test test-release test-sanitized demo bench fuzz format clean
+
+build: deps
+	@cmake --preset $(PRESET) > build-$(PRESET).log 2>&1 || { cat build-$(PRESET).log; exit 1; }
+	@rm -f build-$(PRESET).log
+	@cmake --build --preset $(PRESET) -j $(JOBS)
+
+deps:
+	@tools/install_deps.sh
+
+# Everything that proves it: all tests in release, then unit and op tests and every fuzz corpus under
+# AddressSanitizer and UndefinedBehaviorSanitizer.
+test: test-release test-sanitized
+
+test-release: build
+	@export AWQ_SMOLLM2="$${AWQ_SMOLLM2-$$(tools/fetch_smollm2.sh 2>/dev/null || true)}"; \
+	  ctest --test-dir build --output-on-failure -j $(JOBS)
+
+test-sanitized: deps
+	@cmake --preset asan-ubsan > /dev/null
+	@cmake --build --preset asan-ubsan -j $(JOBS)
+	@ctest --test-dir build/asan-ubsan --output-on-failure -j $(JOBS) -L 'unit|op'
+
+demo: build
+	@tools/demo.sh
+
+# Speed of a model (make bench MODEL=dir) and of the kernels alone.
+bench: deps
+	@cmake --preset bench > /dev/null
+	@cmake --build --preset bench -j $(JOBS) --target awq kernels_bench
+	@if [ -n "$(MODEL)" ]; then build/bench/bin/awq bench $(MODEL); fi
+	@build/bench/bin/kernels_bench
+
+fuzz: deps
+	@tools/fuzz.sh $(FUZZ_SECONDS)
+
+format:
+	@git ls-files '*.cc' '*.h' | xargs clang-format -i
+
+clean:
+	@rm -rf build demo
