@@ -11,6 +11,7 @@
 
 #include "base/float16.h"
 #include "kernels/cpu.h"
+#include "kernels/cpu/tables.h"
 
 namespace awq {
 
@@ -77,13 +78,15 @@ inline double row_error(const float* a, const float* b, int64_t count) {
   return error / magnitude;
 }
 
-/// The tables of this processor but the scalar one.
-inline std::vector<std::string> fast_backends() {
-  std::vector<std::string> names;
-  for (const std::string_view name : cpu_backends()) {
-    if (name != "scalar") names.emplace_back(name);
+/// Every table of this processor but the scalar one, with and without VNNI.
+inline std::vector<Ops> fast_tables(Device& device) {
+  std::vector<Ops> tables;
+  for (const cpu::Variant& variant : cpu::variants()) {
+    make_cpu_ops(device, variant.name).value();  // sets BLAS to one thread
+    tables.push_back(variant.make(device));
+    tables.back().name = variant.name;
   }
-  return names;
+  return tables;
 }
 
 }  // namespace awq

@@ -1,17 +1,103 @@
-// Which CPU tables there are, and which of them this processor runs.
+#include "kernels/cpu/tables.h"
+
+#include <cblas.h>
+
 #include "base/format.h"
 #include "kernels/cpu.h"
 #include "kernels/cpu/features.h"
+#include "kernels/cpu/launch.h"
+#include "kernels/cpu/weights.h"
 #include "kernels/reference.h"
 
 namespace awq {
+namespace cpu {
+namespace {
 
-std::vector<std::string_view> cpu_backends() { return {"scalar"}; }
+#if defined(__x86_64__)
+template <const KernelTable& kT>
+void set_row_ops(Ops& ops) {
+  ops.norm = [](Device& d, const NormArgs& args) { norm(kT, d, args); };
+  ops.add_norm = [](Device& d, Matrix x, Matrix residual, const NormArgs& args) {
+    add_norm(kT, d, x, residual, args);
+  };
+  ops.rope = [](Device& d, const RopeArgs& args) { rope(kT, d, args); };
+  ops.act = [](Device& d, Activation kind, Matrix x, Matrix y) {
+    act_mul(kT, d, kind, x, nullptr, y);
+  };
+  ops.act_mul = [](Device& d, Activation kind, Matrix gate, Matrix up, Matrix y) {
+    act_mul(kT, d, kind, gate, &up, y);
+  };
+  ops.add = [](Device& d, Matrix x, Matrix y) { add(kT, d, x, y); };
+  ops.scale_columns = [](Device& d, Matrix x, const float* s, Matrix y) {
+    scale_columns(kT, d, x, s, y);
+  };
+  ops.scale = [](Device& d, Matrix x, float s) { scale(kT, d, x, s); };
+  ops.softcap = [](Device& d, Matrix x, float c) { softcap(kT, d, x, c); };
+  ops.argmax = [](Device& d, Matrix x, int32_t* out) { argmax(kT, d, x, out); };
+}
+
+template <const KernelTable& kT>
+Ops make_ops(Device& device) {
+  Ops ops;
+  ops.device = &device;
+  ops.pack_float = pack_float;
+  ops.pack_quant = pack_quant;
+  ops.embed = embed;
+  ops.matmul = [](Device& d, Matrix x, const PackedWeight& w, const float* bias, Matrix y) {
+    matmul(kT, d, x, w, bias, y);
+  };
+  ops.kv_append = [](Device& d, const KvAppendArgs& args) { kv_append(kT, d, args); };
+  ops.attention = [](Device& d, const AttentionArgs& args) { attention(kT, d, args); };
+  ops.gram = gram;
+  ops.abs_sum = [](Device& d, Matrix x, double* sums) { abs_sum(kT, d, x, sums); };
+  ops.quadratic_form = [](Device& d, Matrix e, const float* h, double* losses) {
+    quadratic_form(kT, d, e, h, losses);
+  };
+  set_row_ops<kT>(ops);
+  return ops;
+}
+#endif
+
+std::vector<Variant> find_variants() {
+  std::vector<Variant> found;
+#if defined(__x86_64__)
+  const CpuFeatures& features = cpu_features();
+  if (features.avx2) found.push_back({"avx2", make_ops<kAvx2Table>});
+  if (features.avx512) found.push_back({"avx512", make_ops<kAvx512Table>});
+  if (features.vnni) found.push_back({"avx512", make_ops<kAvx512VnniTable>});
+#endif
+  return found;
+}
+
+}  // namespace
+
+std::span<const Variant> variants() {
+  static const std::vector<Variant> kFound = find_variants();
+  return kFound;
+}
+
+}  // namespace cpu
+
+std::vector<std::string_view> cpu_backends() {
+  std::vector<std::string_view> names = {"scalar"};
+  for (const cpu::Variant& variant : cpu::variants()) {
+    if (names.back() != variant.name) names.push_back(variant.name);
+  }
+  return names;
+}
 
 Result<Ops> make_cpu_ops(Device& device, std::string_view name) {
   const std::vector<std::string_view> names = cpu_backends();
   if (name == "auto") name = names.back();
   if (name == "scalar") return reference_ops(device);
+  const std::span<const cpu::Variant> variants = cpu::variants();
+  for (size_t i = variants.size(); i-- > 0;) {
+    if (variants[i].name != name) continue;
+    openblas_set_num_threads(1);  // the threads are ours: BLAS is called on each of them
+    Ops ops = variants[i].make(device);
+    ops.name = variants[i].name;
+    return ops;
+  }
   std::string offered;
   for (const std::string_view each : names) offered += cat(offered.empty() ? "" : ", ", each);
   return usage_error(cat("no CPU backend \"", printable(name), "\" on this processor; choose one of: ",

@@ -1,0 +1,42 @@
+// The ops of ops.h over a kernel table: shapes, threads and scratch memory. Work is cut without
+// regard to the number of threads, so results do not depend on it.
+#pragma once
+
+#include "kernels/cpu/kernel_table.h"
+#include "kernels/ops.h"
+
+namespace awq::cpu {
+
+void matmul(const KernelTable& kernels, Device& device, Matrix x, const PackedWeight& w,
+            const float* bias, Matrix y);
+
+void attention(const KernelTable& kernels, Device& device, const AttentionArgs& args);
+void kv_append(const KernelTable& kernels, Device& device, const KvAppendArgs& args);
+void rope(const KernelTable& kernels, Device& device, const RopeArgs& args);
+
+void norm(const KernelTable& kernels, Device& device, const NormArgs& args);
+void add_norm(const KernelTable& kernels, Device& device, Matrix x, Matrix residual,
+              const NormArgs& args);
+void act_mul(const KernelTable& kernels, Device& device, Activation kind, Matrix gate,
+             const Matrix* up, Matrix y);
+void add(const KernelTable& kernels, Device& device, Matrix x, Matrix y);
+void scale_columns(const KernelTable& kernels, Device& device, Matrix x, const float* s, Matrix y);
+void scale(const KernelTable& kernels, Device& device, Matrix x, float s);
+void softcap(const KernelTable& kernels, Device& device, Matrix x, float c);
+void argmax(const KernelTable& kernels, Device& device, Matrix x, int32_t* out);
+
+void gram(Device& device, Matrix x, float* h);
+void abs_sum(const KernelTable& kernels, Device& device, Matrix x, double* sums);
+void quadratic_form(const KernelTable& kernels, Device& device, Matrix e, const float* h,
+                    double* losses);
+
+/// Calls f(begin, end) for ranges of [0, rows); on this thread alone when rows * cost (about one
+/// element each) is less than waking the others is worth.
+template <class F>
+void for_rows(Device& device, int64_t rows, int64_t cost, F&& f) {
+  constexpr int64_t kChunkCost = 8192, kThreadedCost = 32768;
+  const int64_t chunk = cost >= kChunkCost ? 1 : kChunkCost / (cost > 0 ? cost : 1);
+  device.pool().parallel_for(rows, rows * cost < kThreadedCost ? (rows > 0 ? rows : 1) : chunk, f);
+}
+
+}  // namespace awq::cpu
