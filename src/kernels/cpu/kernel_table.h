@@ -34,11 +34,16 @@ struct QuantPanel {
   const uint8_t* zeros;    ///< [blocks, 16]
 };
 
-/// Activations as 16-bit integers: x = code * scale within a block.
+/// Activations as 16-bit integers: x = code * scale within a block. Where an outlier is so large
+/// that this would drown the rest of its block, a second code holds what the first left over:
+/// x = code * scale + rest code * rest scale.
 struct IntRows {
-  const int16_t* codes;  ///< [rows, units * 16], padding 0
-  const float* scales;   ///< [rows, blocks]
-  const int32_t* sums;   ///< [rows, blocks] sum of the codes
+  int16_t* codes;      ///< [rows, units * 16], padding 0
+  int16_t* rest;       ///< likewise; set in blocks with a rest scale only
+  float* scales;       ///< [rows, blocks]
+  float* rest_scales;  ///< [rows, blocks], 0 = no rest
+  int32_t* sums;       ///< [rows, blocks] sum of the codes
+  int32_t* rest_sums;
 };
 
 /// One tile of an integer product: acc [tokens, lanes] += x * w.
@@ -119,7 +124,7 @@ struct KernelTable {
   void (*widen[kFloatFormats])(const void* panel, int64_t count, float* to, int64_t stride);
   void (*product)(const FloatProduct&);
 
-  void (*quantize)(const float* x, const BlockList&, int16_t* codes, float* scales, int32_t* sums);
+  void (*quantize)(const float* x, const BlockList&, const IntRows& row);
   void (*quant_vector[kCodeFormats])(const QuantPanel&, const BlockList&, const IntRows& x, int rows,
                                      float* out);
   /// weights [pairs, stride] and scales [blocks, stride] of a tile, for some blocks of a panel

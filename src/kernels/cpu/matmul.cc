@@ -86,21 +86,25 @@ void float_matrix(const KernelTable& kernels, Device& device, Matrix x, const Fl
   });
 }
 
+IntRows rows_from(const IntRows& x, const BlockList& blocks, int64_t first) {
+  const int64_t code = first * blocks.units * kUnit, cell = first * blocks.count;
+  return {x.codes + code, x.rest + code, x.scales + cell,
+          x.rest_scales + cell, x.sums + cell, x.rest_sums + cell};
+}
+
 // x as integers, in scratch of the calling thread.
 IntRows quantize_rows(const KernelTable& kernels, Device& device, Matrix x, const BlockList& blocks) {
-  const int64_t width = int64_t{blocks.units} * kUnit;
-  const int64_t code_bytes = x.rows * width * 2, cells = x.rows * blocks.count;
-  auto* codes = static_cast<int16_t*>(
-      scratch(Scratch::activations, static_cast<size_t>(code_bytes + cells * 8)));
-  auto* scales = reinterpret_cast<float*>(codes + x.rows * width);
-  auto* sums = reinterpret_cast<int32_t*>(scales + cells);
+  const int64_t codes = x.rows * blocks.units * kUnit, cells = x.rows * blocks.count;
+  auto* at = scratch_of<int16_t>(Scratch::activations, codes * 2 + cells * 8);
+  auto* scales = reinterpret_cast<float*>(at + codes * 2);
+  auto* sums = reinterpret_cast<int32_t*>(scales + cells * 2);
+  const IntRows rows = {at, at + codes, scales, scales + cells, sums, sums + cells};
   for_rows(device, x.rows, x.cols, [&](int64_t begin, int64_t end) {
     for (int64_t t = begin; t < end; ++t) {
-      kernels.quantize(x.row(t), blocks, codes + t * width, scales + t * blocks.count,
-                       sums + t * blocks.count);
+      kernels.quantize(x.row(t), blocks, rows_from(rows, blocks, t));
     }
   });
-  return {codes, scales, sums};
+  return rows;
 }
 
 void quant_vectors(const KernelTable& kernels, Device& device, Matrix x, const QuantPanels& w,
@@ -125,7 +129,6 @@ void quant_matrix(const KernelTable& kernels, Device& device, Matrix x, const Qu
                   const float* bias, Matrix y) {
   const BlockList blocks = w.blocks();
   const IntRows all = quantize_rows(kernels, device, x, blocks);
-  const int64_t width = int64_t{blocks.units} * kUnit;
   for_tiles(kernels, device, w, x.rows, [&](int64_t first, int64_t panels, int64_t row, int64_t rows) {
     const int64_t lanes = panels * kPanel, tile_rows = kernels.tile_tokens;
     auto* weights = scratch_of<int32_t>(Scratch::weights, kDepth * kMaxLanes);
@@ -141,10 +144,9 @@ void quant_matrix(const KernelTable& kernels, Device& device, Matrix x, const Qu
       }
       for (int64_t tile = 0; tile < tiles; ++tile) {
         const int64_t t = rows * tile / tiles, t_end = rows * (tile + 1) / tiles;
-        const IntRows part = {all.codes + (row + t) * width, all.scales + (row + t) * blocks.count,
-                              all.sums + (row + t) * blocks.count};
-        kernels.int_tile({weights, scales, part, static_cast<int>(t_end - t),
-                          static_cast<int>(lanes), b, end, sums + t * lanes},
+        kernels.int_tile({weights, scales, rows_from(all, blocks, row + t),
+                          static_cast<int>(t_end - t), static_cast<int>(lanes), b, end,
+                          sums + t * lanes},
                          blocks);
       }
       b = end;

@@ -83,6 +83,9 @@ inline I load_bytes(const uint8_t* p) {  // to 32 bits
 inline I load_shorts(const uint8_t* p) {  // to 32 bits
   return _mm256_cvtepu16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
 }
+inline I widen_shorts(const int16_t* p) {
+  return _mm256_cvtepi16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+}
 inline I add_int(I a, I b) { return _mm256_add_epi32(a, b); }
 inline I sub_int(I a, I b) { return _mm256_sub_epi32(a, b); }
 inline I sub_short(I a, I b) { return _mm256_sub_epi16(a, b); }
