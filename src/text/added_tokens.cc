@@ -110,7 +110,7 @@ void TokenMatcher::split(std::string_view text, bool special, std::vector<TextPa
   if (done < text.size()) parts.push_back({done, text.size(), -1});
 }
 
-Result<std::vector<AddedToken>> AddedTokens::read(const JsonField& list, Vocabulary& vocabulary) {
+Result<std::vector<AddedToken>> AddedTokens::read(const JsonField& list, TokenTable& vocabulary) {
   std::vector<AddedToken> tokens;
   if (list.null()) return tokens;
   if (!list.array()) return list.error(cat("expected an array, found ", list.json->type_name()));
@@ -118,7 +118,7 @@ Result<std::vector<AddedToken>> AddedTokens::read(const JsonField& list, Vocabul
     const JsonField field = list.at(i);
     AddedToken token;
     AWQ_ASSIGN(token.content, field["content"].text());
-    AWQ_ASSIGN(const int64_t id, field["id"].integer(0, Vocabulary::kMaxTokens - 1));
+    AWQ_ASSIGN(const int64_t id, field["id"].integer(0, TokenTable::kMaxTokens - 1));
     AWQ_ASSIGN(token.special, field["special"].boolean_or(false));
     AWQ_ASSIGN(token.normalized, field["normalized"].boolean_or(!token.special));
     AWQ_ASSIGN(token.left_strip, field["lstrip"].boolean_or(false));

@@ -10,7 +10,7 @@
 
 #include "text/json_fields.h"
 #include "text/normalizer.h"
-#include "text/vocabulary.h"
+#include "text/token_table.h"
 
 namespace awq {
 
@@ -66,7 +66,7 @@ class TokenMatcher {
 class AddedTokens {
  public:
   /// Reads "added_tokens" of tokenizer.json; tokens the model lacks join `vocabulary`.
-  static Result<std::vector<AddedToken>> read(const JsonField& list, Vocabulary& vocabulary);
+  static Result<std::vector<AddedToken>> read(const JsonField& list, TokenTable& vocabulary);
 
   /// Error when a normalizer fails on a token's text.
   static Result<AddedTokens> create(const std::vector<AddedToken>& tokens,

@@ -19,7 +19,7 @@ uint32_t hash_symbols(const TokenId* symbols, size_t count) {
 
 }  // namespace
 
-Bpe::Bpe(const Vocabulary& vocabulary, BpeOptions options, const std::vector<BpeMerge>& merges)
+Bpe::Bpe(const TokenTable& vocabulary, BpeOptions options, const std::vector<BpeMerge>& merges)
     : vocabulary_(&vocabulary), options_(options), low_characters_(0x10000, -1) {
   for (size_t id = 0; id < vocabulary.size(); ++id) {
     const std::string_view text = vocabulary.text(static_cast<TokenId>(id));

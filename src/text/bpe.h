@@ -12,9 +12,9 @@
 #include <vector>
 
 #include "base/result.h"
-#include "text/flat_table.h"
+#include "text/pair_table.h"
 #include "text/json_fields.h"
-#include "text/vocabulary.h"
+#include "text/token_table.h"
 
 namespace awq {
 
@@ -54,10 +54,10 @@ class Bpe {
  public:
   /// `model` is the "model" object of tokenizer.json, type BPE; `vocabulary` its tokens, which must
   /// outlive this. Errors: merges of tokens that do not exist, options that are not supported.
-  static Result<Bpe> from_json(const JsonField& model, const Vocabulary& vocabulary);
+  static Result<Bpe> from_json(const JsonField& model, const TokenTable& vocabulary);
 
   Bpe() = default;
-  Bpe(const Vocabulary& vocabulary, BpeOptions options, const std::vector<BpeMerge>& merges);
+  Bpe(const TokenTable& vocabulary, BpeOptions options, const std::vector<BpeMerge>& merges);
 
   /// Appends the ids of `piece`, valid UTF-8.
   void encode(std::string_view piece, BpeScratch& scratch, std::vector<TokenId>& ids) const;
@@ -90,7 +90,7 @@ class Bpe {
                   std::vector<TokenId>& ids) const;
   void find_joints(const std::vector<BpeMerge>& merges);
 
-  const Vocabulary* vocabulary_ = nullptr;
+  const TokenTable* vocabulary_ = nullptr;
   const std::vector<bool>* special_ = nullptr;
   BpeOptions options_;
   PairTable<Rule> rules_;

@@ -4,7 +4,7 @@
 namespace awq {
 namespace {
 
-Result<BpeMerge> read_merge(const JsonField& list, size_t index, const Vocabulary& vocabulary) {
+Result<BpeMerge> read_merge(const JsonField& list, size_t index, const TokenTable& vocabulary) {
   const JsonField field = list.at(index);
   std::string_view left, right;
   if (field.array()) {  // ["a", "b"]
@@ -48,7 +48,7 @@ Status refuse_unsupported(const JsonField& model) {
 
 }  // namespace
 
-Result<Bpe> Bpe::from_json(const JsonField& model, const Vocabulary& vocabulary) {
+Result<Bpe> Bpe::from_json(const JsonField& model, const TokenTable& vocabulary) {
   AWQ_TRY(refuse_unsupported(model));
   BpeOptions options;
   AWQ_ASSIGN(options.byte_fallback, model["byte_fallback"].boolean_or(false));

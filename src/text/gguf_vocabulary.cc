@@ -18,7 +18,7 @@ enum TokenType : int32_t { normal = 1, unknown, control, user_defined, unused, b
 
 class Reader {
  public:
-  Reader(const GgufVocabulary& source, const Vocabulary& vocabulary, std::string_view origin)
+  Reader(const GgufVocabulary& source, const TokenTable& vocabulary, std::string_view origin)
       : source_(source), vocabulary_(vocabulary), origin_(origin) {}
 
   Result<GgufParts> run() {
@@ -266,14 +266,14 @@ class Reader {
   }
 
   const GgufVocabulary& source_;
-  const Vocabulary& vocabulary_;
+  const TokenTable& vocabulary_;
   std::string_view origin_;
   GgufParts parts_;
 };
 
 }  // namespace
 
-Result<GgufParts> read_gguf_vocabulary(const GgufVocabulary& source, const Vocabulary& vocabulary,
+Result<GgufParts> read_gguf_vocabulary(const GgufVocabulary& source, const TokenTable& vocabulary,
                                        std::string_view origin) {
   return Reader(source, vocabulary, origin).run();
 }

@@ -5,15 +5,15 @@ namespace {
 
 constexpr int kMaxNesting = 8;
 
-Result<TokenId> known_id(const JsonField& field, const Vocabulary& vocabulary) {
-  AWQ_ASSIGN(const int64_t id, field.integer(0, Vocabulary::kMaxTokens - 1));
+Result<TokenId> known_id(const JsonField& field, const TokenTable& vocabulary) {
+  AWQ_ASSIGN(const int64_t id, field.integer(0, TokenTable::kMaxTokens - 1));
   if (!vocabulary.contains(static_cast<TokenId>(id))) {
     return field.error(cat("token ", id, " is not in the vocabulary"));
   }
   return static_cast<TokenId>(id);
 }
 
-Status add_template(const JsonField& field, const Vocabulary& vocabulary, PostProcessor& out) {
+Status add_template(const JsonField& field, const TokenTable& vocabulary, PostProcessor& out) {
   const JsonField single = field["single"];
   if (!single.array()) return single.error("expected an array");
   std::vector<TokenId> before, after;
@@ -40,12 +40,12 @@ Status add_template(const JsonField& field, const Vocabulary& vocabulary, PostPr
 }
 
 // ["token", id]
-Result<TokenId> read_pair(const JsonField& field, const Vocabulary& vocabulary) {
+Result<TokenId> read_pair(const JsonField& field, const TokenTable& vocabulary) {
   if (!field.array() || field.size() != 2) return field.error("expected a token and its id");
   return known_id(field.at(1), vocabulary);
 }
 
-Status add(const JsonField& field, const Vocabulary& vocabulary, int depth, PostProcessor& out) {
+Status add(const JsonField& field, const TokenTable& vocabulary, int depth, PostProcessor& out) {
   if (field.null()) return {};
   AWQ_ASSIGN(const std::string_view type, field.type());
   if (type == "ByteLevel") return {};  // adjusts offsets only
@@ -71,7 +71,7 @@ Status add(const JsonField& field, const Vocabulary& vocabulary, int depth, Post
 }  // namespace
 
 Result<PostProcessor> PostProcessor::from_json(const JsonField& field,
-                                               const Vocabulary& vocabulary) {
+                                               const TokenTable& vocabulary) {
   PostProcessor processor;
   AWQ_TRY(add(field, vocabulary, 0, processor));
   return processor;

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "text/json_fields.h"
-#include "text/vocabulary.h"
+#include "text/token_table.h"
 
 namespace awq {
 
@@ -13,7 +13,7 @@ struct PostProcessor {
   std::vector<TokenId> before, after;
 
   /// The "post_processor" of tokenizer.json. Errors: ids outside the vocabulary.
-  static Result<PostProcessor> from_json(const JsonField& field, const Vocabulary& vocabulary);
+  static Result<PostProcessor> from_json(const JsonField& field, const TokenTable& vocabulary);
 };
 
 }  // namespace awq

@@ -38,7 +38,7 @@ Result<Tokenizer> Tokenizer::from_gguf(GgufVocabulary source, std::string_view o
   }
   auto impl = std::make_unique<Impl>();
   const std::string where = cat(origin, ": tokenizer.ggml.tokens");
-  AWQ_ASSIGN(impl->vocabulary, Vocabulary::create(std::move(entries), where));
+  AWQ_ASSIGN(impl->vocabulary, TokenTable::create(std::move(entries), where));
   AWQ_ASSIGN(GgufParts parts, read_gguf_vocabulary(source, impl->vocabulary, origin));
   impl->bpe = Bpe(impl->vocabulary, parts.options, parts.rules);
   AWQ_TRY(impl->finish(JsonField{&parts.frame, cat(origin, ": ")}, {}));
@@ -55,7 +55,7 @@ Json Tokenizer::export_tokenizer_json() const {
   Json document = *std::move(parsed);
   if (impl_->document_complete) return document;
   Json vocabulary = Json::object(), merges = Json::array();
-  const Vocabulary& tokens = impl_->vocabulary;
+  const TokenTable& tokens = impl_->vocabulary;
   for (size_t id = 0; id < tokens.size(); ++id) {
     append_member(vocabulary, std::string(tokens.text(static_cast<TokenId>(id))), id);
   }

@@ -13,7 +13,7 @@
 #include "text/post_processor.h"
 #include "text/pretokenizer.h"
 #include "text/tokenizer.h"
-#include "text/vocabulary.h"
+#include "text/token_table.h"
 
 namespace awq {
 
@@ -25,7 +25,7 @@ struct Tokenizer::Impl {
     std::vector<TextPart> parts, normalized_parts;
   };
 
-  Vocabulary vocabulary;  ///< bpe looks at it: an Impl never moves
+  TokenTable vocabulary;  ///< bpe looks at it: an Impl never moves
   Bpe bpe;
   Normalizer normalizer;
   Pretokenizer pretokenizer;
@@ -67,7 +67,7 @@ struct GgufParts {
   BpeOptions options;
   Json frame;  ///< tokenizer.json without model.vocab and model.merges
 };
-Result<GgufParts> read_gguf_vocabulary(const GgufVocabulary& source, const Vocabulary& vocabulary,
+Result<GgufParts> read_gguf_vocabulary(const GgufVocabulary& source, const TokenTable& vocabulary,
                                        std::string_view origin);
 
 /// The pre-tokenizer (and normalizer, or null) that tokenizer.ggml.pre names, as tokenizer.json

@@ -4,7 +4,7 @@
 namespace awq {
 namespace {
 
-Result<Vocabulary> read_vocabulary(const JsonField& field) {
+Result<TokenTable> read_vocabulary(const JsonField& field) {
   if (!field.json->is_object()) {
     return field.error(cat("expected an object, found ", field.json->type_name()));
   }
@@ -15,15 +15,15 @@ Result<Vocabulary> read_vocabulary(const JsonField& field) {
     if (!it.value().is_number_integer()) {
       return field.error(cat("token \"", printable(it.key()), "\" has no integer id"));
     }
-    auto value = id.integer(0, Vocabulary::kMaxTokens - 1);
+    auto value = id.integer(0, TokenTable::kMaxTokens - 1);
     if (!value.ok()) {
       return field.error(cat("token \"", printable(it.key()), "\": id ",
                              printable(dump_json(it.value())), " is not from 0 to ",
-                             Vocabulary::kMaxTokens - 1));
+                             TokenTable::kMaxTokens - 1));
     }
     entries.emplace_back(it.key(), *value);
   }
-  return Vocabulary::create(std::move(entries), field.path);
+  return TokenTable::create(std::move(entries), field.path);
 }
 
 // A special token of tokenizer_config.json: a text, or an object with "content"; else empty.

@@ -13,19 +13,19 @@
 
 namespace awq {
 
-class Vocabulary {
+class TokenTable {
  public:
   /// Ids at or above this are refused: a single huge id must not allocate gigabytes.
   static constexpr int64_t kMaxTokens = int64_t{1} << 22;
 
   /// The model's tokens; ids may have gaps. Error when two texts share an id.
-  static Result<Vocabulary> create(std::vector<std::pair<std::string, int64_t>> entries,
+  static Result<TokenTable> create(std::vector<std::pair<std::string, int64_t>> entries,
                                    std::string_view where);
 
-  Vocabulary() = default;
-  Vocabulary(Vocabulary&&) = default;
-  Vocabulary& operator=(Vocabulary&&) = default;
-  Vocabulary(const Vocabulary&) = delete;
+  TokenTable() = default;
+  TokenTable(TokenTable&&) = default;
+  TokenTable& operator=(TokenTable&&) = default;
+  TokenTable(const TokenTable&) = delete;
 
   /// Adds a token that the model does not have. Error when the id is taken.
   Status add(std::string_view text, int64_t id, std::string_view where);

@@ -1,12 +1,12 @@
-#include "text/vocabulary.h"
+#include "text/token_table.h"
 
 #include <algorithm>
 
 namespace awq {
 
-Result<Vocabulary> Vocabulary::create(std::vector<std::pair<std::string, int64_t>> entries,
+Result<TokenTable> TokenTable::create(std::vector<std::pair<std::string, int64_t>> entries,
                                       std::string_view where) {
-  Vocabulary vocabulary;
+  TokenTable vocabulary;
   vocabulary.ids_.reserve(entries.size());
   int64_t highest = -1;
   for (const auto& entry : entries) highest = std::max(highest, entry.second);
@@ -15,7 +15,7 @@ Result<Vocabulary> Vocabulary::create(std::vector<std::pair<std::string, int64_t
   return vocabulary;
 }
 
-Status Vocabulary::put(std::string text, int64_t id, Kind kind, std::string_view where) {
+Status TokenTable::put(std::string text, int64_t id, Kind kind, std::string_view where) {
   if (id < 0 || id >= kMaxTokens) {
     return bad_input(cat(where, ": token \"", printable(text), "\" has id ", id,
                          ", expected 0 to ", kMaxTokens - 1));
@@ -38,21 +38,21 @@ Status Vocabulary::put(std::string text, int64_t id, Kind kind, std::string_view
   return {};
 }
 
-Status Vocabulary::add(std::string_view text, int64_t id, std::string_view where) {
+Status TokenTable::add(std::string_view text, int64_t id, std::string_view where) {
   return put(std::string(text), id, Kind::added, where);
 }
 
-TokenId Vocabulary::find(std::string_view text) const {
+TokenId TokenTable::find(std::string_view text) const {
   const auto it = ids_.find(text);
   return it == ids_.end() ? -1 : it->second;
 }
 
-TokenId Vocabulary::find_model(std::string_view text) const {
+TokenId TokenTable::find_model(std::string_view text) const {
   const TokenId id = find(text);
   return id >= 0 && kinds_[id] == Kind::model ? id : -1;
 }
 
-std::string_view Vocabulary::text(TokenId id) const {
+std::string_view TokenTable::text(TokenId id) const {
   return contains(id) ? texts_[id] : std::string_view();
 }
 
