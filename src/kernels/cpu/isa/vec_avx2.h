@@ -95,6 +95,7 @@ inline I bit_and(I a, I b) { return _mm256_and_si256(a, b); }
 inline I bit_or(I a, I b) { return _mm256_or_si256(a, b); }
 inline I bit_xor(I a, I b) { return _mm256_xor_si256(a, b); }
 inline I shift_right(I a, int n) { return _mm256_srli_epi32(a, n); }
+inline I shift_right_signed(I a, int n) { return _mm256_srai_epi32(a, n); }
 inline I shift_left(I a, int n) { return _mm256_slli_epi32(a, n); }
 inline I as_int(F a) { return _mm256_castps_si256(a); }
 inline I to_int(F a) { return _mm256_cvtps_epi32(a); }

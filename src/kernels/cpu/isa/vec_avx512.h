@@ -70,6 +70,7 @@ inline I bit_and(I a, I b) { return _mm512_and_si512(a, b); }
 inline I bit_or(I a, I b) { return _mm512_or_si512(a, b); }
 inline I bit_xor(I a, I b) { return _mm512_xor_si512(a, b); }
 inline I shift_right(I a, int n) { return _mm512_srli_epi32(a, static_cast<unsigned>(n)); }
+inline I shift_right_signed(I a, int n) { return _mm512_srai_epi32(a, static_cast<unsigned>(n)); }
 inline I shift_left(I a, int n) { return _mm512_slli_epi32(a, static_cast<unsigned>(n)); }
 inline I as_int(F a) { return _mm512_castps_si512(a); }
 inline I to_int(F a) { return _mm512_cvtps_epi32(a); }
