@@ -28,6 +28,23 @@ size_t terminal_width() {
   return 80;
 }
 
+// At most `columns` characters of `text`, none of them cut (ours are one column wide each).
+std::string_view fit(std::string_view text, size_t columns) {
+  size_t bytes = 0;
+  for (; bytes < text.size(); ++bytes) {
+    const bool starts = (static_cast<unsigned char>(text[bytes]) & 0xC0) != 0x80;
+    if (starts && columns-- == 0) break;
+  }
+  return text.substr(0, bytes);
+}
+
+std::string bar(int64_t done, int64_t total) {
+  constexpr int64_t kCells = 20;
+  const int64_t full = std::clamp<int64_t>(done * kCells / total, 0, kCells);
+  return cat("[", std::string(static_cast<size_t>(full), '#'),
+             std::string(static_cast<size_t>(kCells - full), '.'), "]");
+}
+
 }  // namespace
 
 uint64_t peak_rss_bytes() {
@@ -80,12 +97,13 @@ void Progress::draw(int64_t done, std::string_view note, bool last) {
   const double left = done > 0 ? elapsed / static_cast<double>(done) *
                                      static_cast<double>(total_ - done)
                                : 0;
-  std::string text = cat(label_, " [", done, "/", total_, "]", note.empty() ? "" : " · ", note,
-                         " · ", last ? human_seconds(elapsed) : cat("eta ", human_seconds(left)));
+  const std::string count = cat(done, "/", total_);
+  std::string text = cat(label_, " ",
+                         terminal_ ? cat(bar(done, total_), " ", count) : cat("[", count, "]"),
+                         note.empty() ? "" : " · ", note, " · ",
+                         last ? human_seconds(elapsed) : cat("eta ", human_seconds(left)));
   if (terminal_) {
-    const size_t width = terminal_width();
-    if (text.size() > width) text.resize(width);
-    std::fprintf(stderr, "\r\x1b[K%s", text.c_str());
+    std::fprintf(stderr, "\r\x1b[K%s", std::string(fit(text, terminal_width() - 1)).c_str());
     drawn_ = true;
   } else {
     std::fprintf(stderr, "%s\n", text.c_str());

@@ -1,14 +1,12 @@
 // The command line: finds the verb, maps errors to exit codes.
+#include <awq_version.h>
+
 #include <clocale>
 #include <cstdio>
 #include <vector>
 
 #include "base/progress.h"
 #include "cli/verb.h"
-
-#ifndef AWQ_VERSION
-#define AWQ_VERSION "unknown"
-#endif
 
 namespace awq {
 namespace {
@@ -45,10 +43,16 @@ std::string suggestion(const CLI::App& app, const std::vector<std::string>& word
   return {};
 }
 
+// --quiet does not silence what went wrong.
+void report_error(const std::string& message) {
+  const std::string line = cat("awq: ", message, "\n");
+  std::fwrite(line.data(), 1, line.size(), stderr);
+}
+
 int report_usage(const CLI::App& app, const std::vector<std::string>& words,
                  const std::string& message) {
   const std::string hint = suggestion(app, words);
-  say(cat("awq: ", printable(message, 2000), hint.empty() ? "" : cat("; ", hint)));
+  report_error(cat(printable(message, 2000), hint.empty() ? "" : cat("; ", hint)));
   return static_cast<int>(ErrorKind::usage);
 }
 
@@ -92,7 +96,7 @@ int run(int argc, char** argv) {
   }
   if (outcome.status.ok()) return 0;
   const Error& error = outcome.status.error();
-  say(cat("awq: ", error.message));
+  report_error(error.message);
   return static_cast<int>(error.kind);
 }
 
