@@ -169,6 +169,7 @@ std::string Decoder::apply_to_token(const Step& step, std::string token, bool fi
   }
   if (step.kind != Kind::replace) return token;
   thread_local RegexScratch scratch;
+  scratch.refill(token.size());
   auto replaced = replace_all(token, step.pattern, step.content, growth_limit(0), scratch);
   return replaced.ok() ? *std::move(replaced) : token;
 }

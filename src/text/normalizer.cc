@@ -150,7 +150,7 @@ Status Normalizer::apply_step(const Step& step, std::string& text, size_t limit,
     case Kind::strip_accents:
       for (size_t i = 0; i < text.size();) {
         const char32_t character = next_character(text, i);
-        if (!is_mark_nonspacing(character)) append_utf8(out, character);
+        if (!is_mark(character)) append_utf8(out, character);
       }
       break;
   }

@@ -3,15 +3,18 @@
 
 #include <pcre2.h>
 
+#include <algorithm>
 #include <array>
 
 namespace awq {
 namespace {
 
 constexpr size_t kMaxPattern = size_t{1} << 16;
-// A match may try this many steps plus a few for each byte of the subject: runs of white space
-// are legitimately walked back once.
-constexpr uint32_t kStepLimit = 4'000'000;
+// Runs of white space are legitimately walked back once, so steps grow with the text.
+constexpr uint64_t kSteps = 4'000'000, kStepsPerByte = 8;
+// PCRE2 does not tell how many steps a match took, only that it took more than allowed: a match
+// begins with few, and whenever these do not do, they are charged and it starts over with more.
+constexpr uint32_t kFirstSteps = 256, kMoreSteps = 4;
 constexpr uint32_t kHeapLimitKib = 64 * 1024;
 
 }  // namespace
@@ -20,12 +23,11 @@ struct RegexScratch::Impl {
   pcre2_match_data* data = pcre2_match_data_create(1, nullptr);
   pcre2_match_context* context = pcre2_match_context_create(nullptr);
   pcre2_jit_stack* stack = pcre2_jit_stack_create(32 * 1024, size_t{16} << 20, nullptr);
-  size_t limit_for = 0;  ///< subject size that the step limit in `context` is set for
+  uint64_t steps = kSteps;  ///< left for the matches to come
 
   Impl() {
     AWQ_CHECK(data != nullptr && context != nullptr, "out of memory");
     pcre2_set_heap_limit(context, kHeapLimitKib);
-    pcre2_set_match_limit(context, kStepLimit);
     if (stack != nullptr) pcre2_jit_stack_assign(context, nullptr, stack);
   }
   ~Impl() {
@@ -33,15 +35,9 @@ struct RegexScratch::Impl {
     pcre2_match_context_free(context);
     if (stack != nullptr) pcre2_jit_stack_free(stack);
   }
-
-  void allow(size_t subject) {
-    if (subject <= limit_for) return;
-    limit_for = subject;
-    const size_t steps = kStepLimit + 8 * subject;
-    pcre2_set_match_limit(context, steps > 0xFFFFFFFFu ? 0xFFFFFFFFu : static_cast<uint32_t>(steps));
-  }
 };
 
+void RegexScratch::refill(size_t text_bytes) { impl_->steps = kSteps + kStepsPerByte * text_bytes; }
 RegexScratch::RegexScratch() : impl_(std::make_unique<Impl>()) {}
 RegexScratch::RegexScratch(RegexScratch&&) noexcept = default;
 RegexScratch& RegexScratch::operator=(RegexScratch&&) noexcept = default;
@@ -52,6 +48,17 @@ struct Regex::Impl {
   bool jit = false;
   std::string where;
   ~Impl() { pcre2_code_free(code); }
+
+  int match(std::string_view subject, size_t from, const RegexScratch::Impl& memory) const {
+    const auto* text = reinterpret_cast<PCRE2_SPTR>(subject.data() == nullptr ? "" : subject.data());
+    if (jit) {
+      const int found = pcre2_jit_match(code, text, subject.size(), from, PCRE2_NO_UTF_CHECK,
+                                        memory.data, memory.context);
+      if (found != PCRE2_ERROR_JIT_STACKLIMIT && found != PCRE2_ERROR_JIT_BADOPTION) return found;
+    }
+    return pcre2_match(code, text, subject.size(), from, PCRE2_NO_UTF_CHECK | PCRE2_NO_JIT,
+                       memory.data, memory.context);
+  }
 };
 
 Regex::Regex(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -88,16 +95,13 @@ Result<Regex> Regex::compile(std::string_view pattern, std::string_view where) {
 Result<std::optional<Span>> Regex::find(std::string_view subject, size_t from,
                                         RegexScratch& scratch) const {
   RegexScratch::Impl& memory = *scratch.impl_;
-  memory.allow(subject.size());
-  const auto* text = reinterpret_cast<PCRE2_SPTR>(subject.data() == nullptr ? "" : subject.data());
-  int found = PCRE2_ERROR_JIT_STACKLIMIT;
-  if (impl_->jit) {
-    found = pcre2_jit_match(impl_->code, text, subject.size(), from, PCRE2_NO_UTF_CHECK,
-                            memory.data, memory.context);
-  }
-  if (found == PCRE2_ERROR_JIT_STACKLIMIT || found == PCRE2_ERROR_JIT_BADOPTION) {
-    found = pcre2_match(impl_->code, text, subject.size(), from, PCRE2_NO_UTF_CHECK | PCRE2_NO_JIT,
-                        memory.data, memory.context);
+  int found = 0;
+  for (uint64_t allowed = kFirstSteps;; allowed *= kMoreSteps) {
+    allowed = std::min({allowed, memory.steps, uint64_t{0xFFFFFFFF}});
+    pcre2_set_match_limit(memory.context, static_cast<uint32_t>(allowed));
+    found = impl_->match(subject, from, memory);
+    if (found != PCRE2_ERROR_MATCHLIMIT || allowed == 0) break;
+    memory.steps -= allowed;
   }
   if (found == PCRE2_ERROR_NOMATCH) return std::optional<Span>();
   if (found < 0) {

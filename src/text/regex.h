@@ -19,9 +19,13 @@ struct Span {
   size_t size() const { return end - begin; }
 };
 
-/// The working memory of matches; one per thread.
+/// The working memory of matches, one per thread, and the steps they may still take: a text is
+/// matched once for each of its pieces, so a limit for each match alone would not bound the whole.
 class RegexScratch {
  public:
+  /// Allows the matches to come a fixed number of steps, and a few for each byte of text.
+  void refill(size_t text_bytes);
+
   RegexScratch();
   RegexScratch(RegexScratch&&) noexcept;
   RegexScratch& operator=(RegexScratch&&) noexcept;
@@ -43,7 +47,7 @@ class Regex {
   ~Regex();
 
   /// The leftmost match at or after `from` in valid UTF-8; nothing when there is none. Error when
-  /// a limit is hit.
+  /// the scratch's steps are used up or another limit is hit.
   Result<std::optional<Span>> find(std::string_view subject, size_t from,
                                    RegexScratch& scratch) const;
 

@@ -14,17 +14,17 @@
 
 namespace awq::testing {
 
-#ifdef AWQ_SOURCE_DIR
+/// A file of the folder that AWQ_DATA names; empty when that is not set or has no such file.
 inline std::string data_path(const std::string& name) {
-  const char* given = std::getenv("AWQ_DATA");
-  return path_join(given != nullptr ? given : path_join(AWQ_SOURCE_DIR, "../shared/data"), name);
+  const char* folder = std::getenv("AWQ_DATA");
+  const std::string path = folder != nullptr ? path_join(folder, name) : "";
+  return !path.empty() && file_exists(path) ? path : "";
 }
-#endif
 
 /// The SmolLM2 GGUF file that AWQ_SMOLLM2 names; empty when it is not set.
 inline std::string smollm2_path() {
   const char* given = std::getenv("AWQ_SMOLLM2");
-  return given != nullptr ? given : "";
+  return given != nullptr && file_exists(given) ? given : "";
 }
 
 class GgufMetadata {

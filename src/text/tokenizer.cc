@@ -28,7 +28,14 @@ std::unique_ptr<Tokenizer::Impl::Scratch> Tokenizer::Impl::borrow() const {
 
 void Tokenizer::Impl::give_back(std::unique_ptr<Scratch> scratch) const {
   // A huge text must not keep its memory for good.
-  if (scratch->bpe.symbols.capacity() > (size_t{1} << 20)) return;
+  constexpr size_t kMost = size_t{1} << 20;
+  const Pretokenizer::Scratch& pieces = scratch->pieces;
+  for (const size_t capacity :
+       {scratch->bpe.symbols.capacity(), pieces.front.pieces.capacity(),
+        pieces.back.pieces.capacity(), scratch->parts.capacity(),
+        scratch->normalized_parts.capacity()}) {
+    if (capacity > kMost) return;
+  }
   const std::lock_guard lock(mutex);
   if (idle.size() < kIdleScratch) idle.push_back(std::move(scratch));
 }
@@ -93,6 +100,7 @@ Result<std::vector<TokenId>> Tokenizer::encode(std::string_view text,
     const auto& processor = impl_->post_processor;
     if (options.add_special) ids = processor.before;
     auto scratch = impl_->borrow();
+    scratch->pieces.regex.refill(text.size());
     AWQ_TRY(impl_->encode(text, options.parse_special, *scratch, ids));
     impl_->give_back(std::move(scratch));
     if (options.add_special) ids.insert(ids.end(), processor.after.begin(), processor.after.end());

@@ -62,8 +62,8 @@ bool is_white_space(char32_t c);   ///< White_Space
 bool is_letter(char32_t c);        ///< L*
 bool is_numeric(char32_t c);       ///< N*
 bool is_punctuation(char32_t c);   ///< ASCII punctuation and P*
-bool is_word(char32_t c);          ///< \w: letters, marks, digits, connectors
-bool is_mark_nonspacing(char32_t c);
+bool is_word(char32_t c);          ///< \w of Rust's regex: alphabetic, M*, Nd, Pc, joiners
+bool is_mark(char32_t c);          ///< M*
 void append_lowercase(std::string& out, char32_t c);
 
 enum class NormalForm { nfc, nfd, nfkc, nfkd };
