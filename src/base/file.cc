@@ -9,6 +9,8 @@
 #include <cstring>
 #include <utility>
 
+#include "base/map_guard.h"
+
 namespace awq {
 namespace {
 
@@ -90,21 +92,43 @@ Result<MappedFile> MappedFile::open(const std::string& path) {
   file.path_ = path;
   file.size_ = static_cast<size_t>(info.st_size);
   file.mtime_ns_ = mtime_of(info);
-  if (file.size_ > 0) {
-    void* data = ::mmap(nullptr, file.size_, PROT_READ, MAP_SHARED, fd, 0);
-    if (data == MAP_FAILED) {
-      return resource_error(cat(printable(path), ": cannot map ", file.size_,
-                                " bytes: ", reason(errno)));
-    }
-    file.data_ = static_cast<const std::byte*>(data);
+  AWQ_TRY(file.map(fd));
+  return file;
+}
+
+MappedFile MappedFile::copy_of(std::span<const std::byte> bytes, const std::string& name) {
+  MappedFile file;
+  file.path_ = name;
+  file.size_ = bytes.size();
+  const Status mapped = file.map(-1);
+  AWQ_CHECK(mapped.ok(), name);
+  if (!bytes.empty()) {
+    auto* data = const_cast<std::byte*>(file.data_);
+    std::memcpy(data, bytes.data(), bytes.size());
+    ::mprotect(data, file.size_, PROT_READ);
   }
   return file;
+}
+
+// Of `fd`, or of fresh memory without one.
+Status MappedFile::map(int fd) {
+  if (size_ == 0) return {};
+  const bool memory = fd < 0;
+  void* data = ::mmap(nullptr, size_, memory ? PROT_READ | PROT_WRITE : PROT_READ,
+                      memory ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED, fd, 0);
+  if (data == MAP_FAILED) {
+    return resource_error(cat(printable(path_), ": cannot map ", size_, " bytes: ", reason(errno)));
+  }
+  data_ = static_cast<const std::byte*>(data);
+  if (!memory) guard_ = guard_map(data_, size_);
+  return {};
 }
 
 MappedFile::MappedFile(MappedFile&& other) noexcept { *this = std::move(other); }
 
 MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
   std::swap(data_, other.data_);
+  std::swap(guard_, other.guard_);
   std::swap(size_, other.size_);
   std::swap(mtime_ns_, other.mtime_ns_);
   std::swap(fd_, other.fd_);
@@ -113,24 +137,37 @@ MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
 }
 
 MappedFile::~MappedFile() {
+  unguard_map(guard_);
   if (data_ != nullptr) ::munmap(const_cast<std::byte*>(data_), size_);
   if (fd_ >= 0) ::close(fd_);
 }
 
 Status MappedFile::check_unchanged() const {
+  if (fd_ < 0) return {};
   struct stat info;
-  if (::fstat(fd_, &info) == 0 && static_cast<size_t>(info.st_size) == size_ &&
-      mtime_of(info) == mtime_ns_) {
-    return {};
+  if (::fstat(fd_, &info) != 0) {
+    return bad_input(cat(printable(path_), ": cannot look at it again: ", reason(errno)));
   }
-  return bad_input(cat(printable(path_), ": changed while it was being read; run again"));
+  if (static_cast<size_t>(info.st_size) != size_) {
+    return bad_input(cat(printable(path_), ": had ", size_, " bytes when it was opened, has ",
+                         info.st_size, " now; run again when nothing writes to it"));
+  }
+  if (mtime_of(info) != mtime_ns_) {
+    return bad_input(cat(printable(path_), ": was written to while it was being read; run again "
+                         "when nothing writes to it"));
+  }
+  if (map_faulted(guard_)) {
+    return bad_input(cat(printable(path_), ": a part of it cannot be read; check the disk"));
+  }
+  return {};
 }
 
 void MappedFile::release(size_t offset, size_t length) const {
+  if (fd_ < 0) return;  // memory has no file to be read from again
   const auto page = static_cast<size_t>(::sysconf(_SC_PAGESIZE));
   const size_t begin = (offset + page - 1) / page * page;
   const size_t end = (offset + length) / page * page;
-  if (end > begin && end <= size_ + page) {
+  if (end > begin && end <= size_) {
     ::madvise(const_cast<std::byte*>(data_) + begin, end - begin, MADV_DONTNEED);
   }
 }
@@ -158,7 +195,10 @@ AtomicFile::~AtomicFile() {
 }
 
 Status AtomicFile::reserve(uint64_t size) {
-  const int code = size == 0 ? 0 : ::posix_fallocate(fd_, 0, static_cast<off_t>(size));
+  int code = 0;
+  do {
+    code = size == 0 ? 0 : ::posix_fallocate(fd_, 0, static_cast<off_t>(size));
+  } while (code == EINTR);
   if (code != 0 && code != EOPNOTSUPP && code != EINVAL) return write_error(path_, code);
   return {};
 }

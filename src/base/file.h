@@ -20,10 +20,16 @@ std::string path_join(std::string_view directory, std::string_view name);
 /// The whole regular file, refused above `limit` bytes. FIFOs, devices and directories are errors.
 Result<std::string> read_file(const std::string& path, size_t limit = size_t{1} << 30);
 
-/// A read-only map of a regular file. Movable; unmapped on destruction.
+struct GuardedRange;
+
+/// A read-only map of a regular file. Movable; unmapped on destruction. A read beyond the end of a
+/// file that was cut short meanwhile gives zeros, never a fault: check_unchanged() after reading
+/// tells.
 class MappedFile {
  public:
   static Result<MappedFile> open(const std::string& path);
+  /// The same view of bytes in memory, which are copied; `name` stands for the path.
+  static MappedFile copy_of(std::span<const std::byte> bytes, const std::string& name);
   MappedFile(MappedFile&& other) noexcept;
   MappedFile& operator=(MappedFile&& other) noexcept;
   ~MappedFile();
@@ -31,7 +37,7 @@ class MappedFile {
   std::span<const std::byte> bytes() const { return {data_, size_}; }
   const std::string& path() const { return path_; }
 
-  /// Error when the file changed size or time since it was opened (a truncated map would fault).
+  /// Error when the file changed size or time since it was opened, or a read of it failed.
   Status check_unchanged() const;
 
   /// Lets the kernel drop the pages of [offset, offset + length): they are read again on demand.
@@ -39,7 +45,9 @@ class MappedFile {
 
  private:
   MappedFile() = default;
+  Status map(int fd);
   const std::byte* data_ = nullptr;
+  GuardedRange* guard_ = nullptr;
   size_t size_ = 0;
   int64_t mtime_ns_ = 0;
   int fd_ = -1;

@@ -159,20 +159,27 @@ void decode_blocks(DType dtype, const std::byte* data, int64_t elements, float* 
   }
 }
 
+// Plain numbers, at any alignment.
+template <class T, class F>
+void convert(const std::byte* data, int64_t elements, float* out, F&& to_float) {
+  for (int64_t i = 0; i < elements; ++i) {
+    out[i] = to_float(load_le<T>(data + static_cast<size_t>(i) * sizeof(T)));
+  }
+}
+
 }  // namespace
 
 bool can_decode(DType dtype) { return is_plain_float(dtype) || is_block(dtype); }
 
 void decode_elements(DType dtype, const std::byte* data, int64_t elements, float* out) {
+  if (elements == 0) return;  // a tensor without elements may have no address
   const auto blocks = [&](auto&& decode) { decode_blocks(dtype, data, elements, out, decode); };
   switch (dtype) {
     case DType::f64:
-      return blocks([](const std::byte* b, float* y) { *y = static_cast<float>(load_le<double>(b)); });
+      return convert<double>(data, elements, out, [](double v) { return static_cast<float>(v); });
     case DType::f32: std::memcpy(out, data, static_cast<size_t>(elements) * 4); return;
-    case DType::f16:
-      return blocks([](const std::byte* b, float* y) { *y = half_to_float(load_le<uint16_t>(b)); });
-    case DType::bf16:
-      return blocks([](const std::byte* b, float* y) { *y = bfloat_to_float(load_le<uint16_t>(b)); });
+    case DType::f16: return convert<uint16_t>(data, elements, out, half_to_float);
+    case DType::bf16: return convert<uint16_t>(data, elements, out, bfloat_to_float);
     case DType::q4_0: return blocks(decode_q4_0);
     case DType::q4_1: return blocks(decode_q4_1);
     case DType::q5_0: return blocks(decode_q5_0);

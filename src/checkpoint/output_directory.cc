@@ -18,60 +18,144 @@ namespace fs = std::filesystem;
 struct OutputDirectory::Impl {
   std::string target, partial;
   int lock = -1;
-  bool overwrite = false, committed = false;
+  bool overwrite = false;
+  bool remove = false;  // the partial directory, when it is ours and was not committed
+
+  ~Impl() {
+    std::error_code ignored;
+    if (remove) fs::remove_all(partial, ignored);
+    if (lock >= 0) ::close(lock);
+  }
 };
 
 OutputDirectory::OutputDirectory(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 OutputDirectory::OutputDirectory(OutputDirectory&&) noexcept = default;
+OutputDirectory::~OutputDirectory() = default;
 
-OutputDirectory::~OutputDirectory() {
-  if (impl_ == nullptr) return;
-  std::error_code ignored;
-  if (!impl_->committed) fs::remove_all(impl_->partial, ignored);
-  if (impl_->lock >= 0) ::close(impl_->lock);
-}
+namespace {
 
-static std::string without_slashes(std::string path) {
+// Marks a partial directory as one of ours. It outlives the rename by a moment, so that a run killed
+// at any time leaves a directory that the next run knows.
+constexpr const char* kMarker = ".awq-partial";
+
+std::string without_slashes(std::string path) {
   while (path.size() > 1 && path.back() == '/') path.pop_back();
   return path;
 }
 
-Result<OutputDirectory> OutputDirectory::create(const std::string& target, bool overwrite) {
+// Whether `inner` is `outer` or lies inside it, links resolved.
+bool lies_in(const std::string& inner, const std::string& outer) {
+  std::error_code code;
+  const fs::path whole = fs::canonical(outer, code);
+  if (code) return false;
+  fs::path part = fs::canonical(inner, code);
+  if (code) return false;
+  for (;; part = part.parent_path()) {
+    if (part == whole) return true;
+    if (part == part.parent_path()) return false;
+  }
+}
+
+Status check_target(const std::string& target, bool overwrite,
+                    const std::vector<std::string>& inputs) {
+  const std::string name = printable(target);
+  struct stat info;
+  if (::lstat(target.c_str(), &info) != 0) return {};
+  for (const std::string& input : inputs) {
+    if (!lies_in(input, target)) continue;
+    return usage_error(cat(name, ": is or contains the input ", printable(input),
+                           ", which is never replaced; choose another output"));
+  }
+  if (!S_ISDIR(info.st_mode)) {
+    return usage_error(cat(name, ": exists and is not a directory; choose another output"));
+  }
+  if (!overwrite) {
+    return usage_error(cat(name, ": exists; choose another output or give --overwrite"));
+  }
+  std::error_code code;
+  const bool empty = fs::is_empty(fs::path(target), code);
+  if (code || (!empty && !file_exists(path_join(target, "config.json")))) {
+    return usage_error(cat(name, ": not a model directory (no config.json); --overwrite replaces "
+                           "models only"));
+  }
+  return {};
+}
+
+// Locks the partial directory itself, so that the lock moves with the rename and leaves no file
+// behind. -1: another process has it, or removed it meanwhile.
+int lock_directory(const std::string& path) {
+  const int fd = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+  if (fd < 0) return -1;
+  struct stat locked, there;
+  const bool ours = ::flock(fd, LOCK_EX | LOCK_NB) == 0 && ::fstat(fd, &locked) == 0 &&
+                    ::lstat(path.c_str(), &there) == 0 && locked.st_ino == there.st_ino &&
+                    locked.st_dev == there.st_dev;
+  if (ours) return fd;
+  ::close(fd);
+  return -1;
+}
+
+// Empties a directory that a killed run left behind.
+Status clear_partial(const std::string& partial) {
+  std::error_code code;
+  if (!fs::is_empty(partial, code) && !file_exists(path_join(partial, kMarker))) {
+    return usage_error(cat(printable(partial), ": exists and was not made by awq; remove it or "
+                           "choose another output"));
+  }
+  for (const auto& entry : fs::directory_iterator(partial, code)) {
+    if (entry.path().filename() != kMarker) fs::remove_all(entry.path(), code);
+    if (code) break;
+  }
+  if (code) return runtime_error(cat(printable(partial), ": cannot be emptied: ", code.message()));
+  return write_file(path_join(partial, kMarker), "");
+}
+
+// Where the file system cannot exchange two names: the old model is moved aside first.
+int replace_in_steps(const std::string& partial, const std::string& target) {
+  const std::string aside = target + ".replaced";
+  if (::rename(target.c_str(), aside.c_str()) != 0) return errno;
+  if (::rename(partial.c_str(), target.c_str()) != 0) {
+    const int code = errno;
+    static_cast<void>(::rename(aside.c_str(), target.c_str()));
+    return code;
+  }
+  static_cast<void>(::rename(aside.c_str(), partial.c_str()));  // where the caller removes it
+  return 0;
+}
+
+// 0 or errno. A target that is replaced is called `partial` afterwards.
+int put_in_place(const std::string& partial, const std::string& target, bool replace) {
+  const unsigned flags = replace ? RENAME_EXCHANGE : RENAME_NOREPLACE;
+  if (::syscall(SYS_renameat2, AT_FDCWD, partial.c_str(), AT_FDCWD, target.c_str(), flags) == 0) {
+    return 0;
+  }
+  if (errno != EINVAL && errno != ENOSYS) return errno;
+  if (replace) return replace_in_steps(partial, target);
+  return ::rename(partial.c_str(), target.c_str()) == 0 ? 0 : errno;
+}
+
+}  // namespace
+
+Result<OutputDirectory> OutputDirectory::create(const std::string& target, bool overwrite,
+                                                const std::vector<std::string>& inputs) {
   auto impl = std::make_unique<Impl>();
   impl->target = without_slashes(target);
   impl->overwrite = overwrite;
   impl->partial = impl->target + ".partial";
   const std::string name = printable(impl->target);
-  struct stat info;
-  if (::lstat(impl->target.c_str(), &info) == 0) {
-    if (!S_ISDIR(info.st_mode)) {
-      return usage_error(cat(name, ": exists and is not a directory; choose another output"));
-    }
-    if (!overwrite) {
-      return usage_error(cat(name, ": exists; choose another output or give --overwrite"));
-    }
-    if (!file_exists(path_join(impl->target, "config.json")) &&
-        !fs::is_empty(fs::path(impl->target))) {
-      return usage_error(cat(name, ": not a model directory (no config.json); --overwrite replaces "
-                             "models only"));
-    }
-  }
+  if (target.empty()) return usage_error("the output needs a name");
+  AWQ_TRY(check_target(impl->target, overwrite, inputs));
   if (::mkdir(impl->partial.c_str(), 0755) != 0 && errno != EEXIST) {
     return usage_error(cat(name, ": cannot create ", printable(impl->partial), ": ",
                            std::strerror(errno)));
   }
-  // The lock is on the directory itself, so it moves with the rename and leaves no file behind.
-  impl->lock = ::open(impl->partial.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-  if (impl->lock < 0 || ::flock(impl->lock, LOCK_EX | LOCK_NB) != 0) {
-    impl->committed = true;  // not ours to remove
-    return usage_error(cat(name, ": another process is writing it (", printable(impl->partial),
-                           " is locked)"));
+  impl->lock = lock_directory(impl->partial);
+  if (impl->lock < 0) {
+    return usage_error(cat(name, ": ", printable(impl->partial), " is locked by another process "
+                           "that writes it, or is not a directory"));
   }
-  // What a killed run left behind.
-  std::error_code code;
-  for (const auto& entry : fs::directory_iterator(impl->partial, code)) {
-    fs::remove_all(entry.path(), code);
-  }
+  AWQ_TRY(clear_partial(impl->partial));
+  impl->remove = true;
   return OutputDirectory(std::move(impl));
 }
 
@@ -81,23 +165,15 @@ std::string OutputDirectory::file(std::string_view name) const {
 
 Status OutputDirectory::commit() {
   AWQ_TRY(sync_directory(impl_->partial));
-  const std::string name = printable(impl_->target);
   const bool replace = impl_->overwrite && directory_exists(impl_->target);
-  const unsigned flags = replace ? RENAME_EXCHANGE : RENAME_NOREPLACE;
-  if (::syscall(SYS_renameat2, AT_FDCWD, impl_->partial.c_str(), AT_FDCWD, impl_->target.c_str(),
-                flags) != 0) {
-    // File systems without these flags: an empty or absent target can be renamed over.
-    if ((errno != EINVAL && errno != ENOSYS) || replace ||
-        ::rename(impl_->partial.c_str(), impl_->target.c_str()) != 0) {
-      return runtime_error(cat(name, ": cannot put the finished model in place: ",
-                               std::strerror(errno)));
-    }
+  if (const int code = put_in_place(impl_->partial, impl_->target, replace); code != 0) {
+    return runtime_error(cat(printable(impl_->target), ": cannot put the finished model in place: ",
+                             std::strerror(code)));
   }
-  if (replace) {  // what is called partial now is the old model
-    std::error_code ignored;
-    fs::remove_all(impl_->partial, ignored);
-  }
-  impl_->committed = true;
+  impl_->remove = false;
+  std::error_code ignored;
+  if (replace) fs::remove_all(impl_->partial, ignored);
+  fs::remove(path_join(impl_->target, kMarker), ignored);
   const size_t slash = impl_->target.rfind('/');
   return sync_directory(slash == std::string::npos ? "."
                         : slash == 0               ? "/"

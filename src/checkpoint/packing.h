@@ -19,8 +19,9 @@ PackedWords pack_awq(const QuantWeight& weight);
 QuantWeight unpack_awq(const int32_t* qweight, const int32_t* qzeros, const uint16_t* scales,
                        const QuantFormat& format, int64_t out, int64_t in);
 
-/// qweight [in * bits / 32, out], qzeros [groups, out * bits / 32]. Version 1 stores zero - 1.
-PackedWords pack_gptq(const QuantWeight& weight);
+/// qweight [in * bits / 32, out], qzeros [groups, out * bits / 32]. Version 1 stores zero - 1,
+/// version 2 the zero itself.
+PackedWords pack_gptq(const QuantWeight& weight, bool v2);
 QuantWeight unpack_gptq(const int32_t* qweight, const int32_t* qzeros, const uint16_t* scales,
                         const QuantFormat& format, int64_t out, int64_t in, bool v2);
 

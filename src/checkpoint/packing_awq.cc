@@ -6,14 +6,13 @@ namespace {
 // Nibble i of word c holds column 8 c + kOrder[i].
 constexpr int kOrder[8] = {0, 2, 4, 6, 1, 3, 5, 7};
 
-void transpose_scales(const std::vector<uint16_t>& from, int64_t rows, int64_t columns,
-                      std::vector<uint16_t>& to) {
-  to.resize(from.size());
+// [rows, columns] to [columns, rows].
+std::vector<uint16_t> transpose(const uint16_t* from, int64_t rows, int64_t columns) {
+  std::vector<uint16_t> to(static_cast<size_t>(rows * columns));
   for (int64_t r = 0; r < rows; ++r) {
-    for (int64_t c = 0; c < columns; ++c) {
-      to[static_cast<size_t>(c * rows + r)] = from[static_cast<size_t>(r * columns + c)];
-    }
+    for (int64_t c = 0; c < columns; ++c) to[static_cast<size_t>(c * rows + r)] = from[r * columns + c];
   }
+  return to;
 }
 
 // [out, columns] codes to [columns, out / 8] words.
@@ -54,7 +53,7 @@ PackedWords pack_awq(const QuantWeight& weight) {
   PackedWords words;
   words.qweight = pack_columns(weight.codes, weight.out, weight.in);
   words.qzeros = pack_columns(weight.zeros, weight.out, weight.groups());
-  transpose_scales(weight.scales, weight.out, weight.groups(), words.scales);
+  words.scales = transpose(weight.scales.data(), weight.out, weight.groups());
   return words;
 }
 
@@ -64,7 +63,7 @@ QuantWeight unpack_awq(const int32_t* qweight, const int32_t* qzeros, const uint
   const int64_t groups = weight.groups();
   weight.codes = unpack_columns(qweight, out, in);
   weight.zeros = unpack_columns(qzeros, out, groups);
-  transpose_scales({scales, scales + groups * out}, groups, out, weight.scales);
+  weight.scales = transpose(scales, groups, out);
   return weight;
 }
 

@@ -34,7 +34,7 @@ constexpr int64_t kTile = 64;  // columns done together, so that writes stay in 
 
 }  // namespace
 
-PackedWords pack_gptq(const QuantWeight& weight) {
+PackedWords pack_gptq(const QuantWeight& weight, bool v2) {
   const int bits = weight.format.bits;
   const int64_t out = weight.out, in = weight.in, groups = weight.groups();
   const uint32_t mask = static_cast<uint32_t>(weight.format.max_code());
@@ -56,7 +56,7 @@ PackedWords pack_gptq(const QuantWeight& weight) {
     for (int64_t n = 0; n < out; ++n) {
       const auto i = static_cast<size_t>(n * groups + g);
       // Version 1 stores zero - 1; zero 0 wraps inside its field and reads back as 0.
-      put_bits(row, 1, bits, n, (weight.zeros[i] - 1u) & mask);
+      put_bits(row, 1, bits, n, v2 ? weight.zeros[i] : (weight.zeros[i] - 1u) & mask);
       words.scales[static_cast<size_t>(g * out + n)] = weight.scales[i];
     }
   }

@@ -1,10 +1,7 @@
 #include "checkpoint/quantization.h"
 
-#include <cmath>
-#include <cstring>
 #include <optional>
 
-#include "base/float16.h"
 #include "checkpoint/packing.h"
 
 namespace awq {
@@ -13,7 +10,9 @@ namespace {
 std::optional<int64_t> integer_of(const Json& json, const char* key, const char* old_key) {
   for (const char* name : {key, old_key}) {
     const auto found = json.find(name);
-    if (found != json.end() && found->is_number_integer()) return found->get<int64_t>();
+    if (found == json.end() || !found->is_number_integer()) continue;
+    if (found->is_number_unsigned() && found->get<uint64_t>() > uint64_t{INT64_MAX}) continue;
+    return found->get<int64_t>();
   }
   return std::nullopt;
 }
@@ -28,14 +27,21 @@ std::string text_of(const Json& json, const char* key) {
   return found != json.end() && found->is_string() ? found->get<std::string>() : std::string();
 }
 
-Status check_format_values(const QuantizationConfig& config, std::string_view where) {
-  const QuantFormat& format = config.format;
-  const bool bits = format.bits == 4 || (config.packed == PackedFormat::gptq &&
-                                         (format.bits == 2 || format.bits == 3 || format.bits == 8));
-  if (!bits) return bad_input(cat(where, ": bits ", format.bits, " is not supported"));
-  if (format.group < 0 || format.group > (1 << 20)) {
-    return bad_input(cat(where, ": group_size ", format.group, " is not supported"));
+// "bits" and "group_size" (-1: the whole row), under their names of today or AutoAWQ's old ones.
+Status read_sizes(const Json& json, std::string_view where, QuantizationConfig& config) {
+  const auto bits = integer_of(json, "bits", "w_bit");
+  const auto group = integer_of(json, "group_size", "q_group_size");
+  const bool gptq = config.packed == PackedFormat::gptq;
+  if (!bits || !(*bits == 4 || (gptq && (*bits == 2 || *bits == 3 || *bits == 8)))) {
+    return bad_input(cat(where, ": bits is ", bits ? cat(*bits) : std::string("missing"),
+                         ", expected ", gptq ? "2, 3, 4 or 8" : "4"));
   }
+  if (!group || *group < -1 || *group == 0 || *group > (1 << 20)) {
+    return bad_input(cat(where, ": group_size is ", group ? cat(*group) : std::string("missing"),
+                         ", expected -1 (the whole row) or 1 to 1048576"));
+  }
+  config.format.bits = static_cast<int>(*bits);
+  config.format.group = *group == -1 ? 0 : *group;
   return {};
 }
 
@@ -71,16 +77,9 @@ Result<std::optional<QuantizationConfig>> QuantizationConfig::from_json(const Js
     result.gptq_v2 = format == "gptq_v2";
   } else {
     return bad_input(cat(where, ": quant_method \"", printable(method, 40),
-                         "\" is not read; awq and gptq are"));
+                         "\" is not read; awq and gptq are, quantize the float model instead"));
   }
-  const auto bits = integer_of(json, "bits", "w_bit");
-  const auto group = integer_of(json, "group_size", "q_group_size");
-  if (!bits || !group || *bits < 1 || *bits > 32) {
-    return bad_input(cat(where, ": bits and group_size are missing or out of range"));
-  }
-  result.format.bits = static_cast<int>(*bits);
-  result.format.group = *group == -1 ? 0 : *group == 0 ? -1 : *group;
-  AWQ_TRY(check_format_values(result, where));
+  AWQ_TRY(read_sizes(json, where, result));
   return std::optional(result);
 }
 
@@ -90,9 +89,9 @@ Json QuantizationConfig::to_json() const {
     return {{"quant_method", "awq"}, {"bits", format.bits},  {"group_size", group},
             {"zero_point", true},    {"version", "gemm"},    {"modules_to_not_convert", nullptr}};
   }
-  return {{"quant_method", "gptq"}, {"bits", format.bits},      {"group_size", group},
-          {"desc_act", false},      {"sym", format.symmetric},  {"checkpoint_format", "gptq"},
-          {"true_sequential", true}, {"damp_percent", 0.01},    {"lm_head", false}};
+  return {{"quant_method", "gptq"}, {"bits", format.bits},     {"group_size", group},
+          {"desc_act", false},      {"sym", format.symmetric}, {"lm_head", false},
+          {"checkpoint_format", writes_gptq_v2(format) ? "gptq_v2" : "gptq"}};
 }
 
 PackedFormat packed_format_for(const QuantFormat& format) {
@@ -131,7 +130,8 @@ std::vector<TensorDeclaration> packed_tensors(PackedFormat packed, const QuantFo
 Status write_packed(SafetensorsWriter& writer, PackedFormat packed, std::string_view module,
                     const QuantWeight& weight) {
   const PackedWords words =
-      packed == PackedFormat::awq_gemm ? pack_awq(weight) : pack_gptq(weight);
+      packed == PackedFormat::awq_gemm ? pack_awq(weight)
+                                       : pack_gptq(weight, writes_gptq_v2(weight.format));
   AWQ_TRY(writer.write(cat(module, ".qweight"), words.qweight.data(), words.qweight.size() * 4));
   AWQ_TRY(writer.write(cat(module, ".qzeros"), words.qzeros.data(), words.qzeros.size() * 4));
   AWQ_TRY(writer.write(cat(module, ".scales"), words.scales.data(), words.scales.size() * 2));
@@ -142,87 +142,6 @@ Status write_packed(SafetensorsWriter& writer, PackedFormat packed, std::string_
     groups[k] = static_cast<int32_t>(static_cast<int64_t>(k) / size);
   }
   return writer.write(cat(module, ".g_idx"), groups.data(), groups.size() * 4);
-}
-
-bool has_quantized(const Checkpoint& checkpoint, std::string_view module) {
-  return checkpoint.find(cat(module, ".qweight")) != nullptr;
-}
-
-namespace {
-
-Result<const TensorInfo*> need(const Checkpoint& checkpoint, const TensorDeclaration& wanted) {
-  const TensorInfo* tensor = checkpoint.find(wanted.name);
-  const std::string where =
-      cat(printable(checkpoint.path()), ": tensor ", printable(wanted.name));
-  if (tensor == nullptr) return bad_input(cat(where, " is missing"));
-  // Scales may be stored as bfloat16 or float by other writers.
-  const bool type = tensor->dtype == wanted.dtype ||
-                    (wanted.dtype == DType::f16 && (tensor->dtype == DType::bf16 ||
-                                                    tensor->dtype == DType::f32));
-  if (!type || !(tensor->shape == wanted.shape)) {
-    return bad_input(cat(where, " is ", dtype_name(tensor->dtype), " ", tensor->shape.text(),
-                         ", expected ", dtype_name(wanted.dtype), " ", wanted.shape.text()));
-  }
-  return tensor;
-}
-
-Result<std::vector<uint16_t>> read_scales(const Checkpoint& checkpoint, const TensorInfo& tensor) {
-  std::vector<float> values(static_cast<size_t>(tensor.shape.elements()));
-  AWQ_TRY(checkpoint.read_rows(tensor, 0, tensor.shape.rows(), values.data()));
-  std::vector<uint16_t> halves(values.size());
-  for (size_t i = 0; i < values.size(); ++i) {
-    halves[i] = float_to_half(values[i]);
-    if (!std::isfinite(half_to_float(halves[i]))) {
-      return bad_input(cat(printable(checkpoint.path()), ": tensor ", printable(tensor.name),
-                           " holds the scale ", values[i], " at element ", i));
-    }
-  }
-  return halves;
-}
-
-std::vector<int32_t> read_words(const TensorInfo& tensor) {
-  std::vector<int32_t> words(tensor.data.size() / 4);
-  std::memcpy(words.data(), tensor.data.data(), words.size() * 4);
-  return words;
-}
-
-// Rows must belong to consecutive groups: act-order needs a permutation that is not read yet.
-Status check_group_index(const Checkpoint& checkpoint, std::string_view module,
-                         const QuantFormat& format, int64_t in) {
-  const TensorInfo* tensor = checkpoint.find(cat(module, ".g_idx"));
-  if (tensor == nullptr) return {};
-  if (tensor->dtype != DType::i32 || tensor->shape.elements() != in) {
-    return bad_input(cat(printable(checkpoint.path()), ": tensor ", printable(tensor->name),
-                         " is not I32 [", in, "]"));
-  }
-  const std::vector<int32_t> groups = read_words(*tensor);
-  const int64_t size = format.group_size(in);
-  for (int64_t k = 0; k < in; ++k) {
-    if (groups[static_cast<size_t>(k)] == k / size) continue;
-    return bad_input(cat(printable(checkpoint.path()), ": ", printable(module),
-                         " was quantized with act-order (g_idx), which is not read yet"));
-  }
-  return {};
-}
-
-}  // namespace
-
-Result<QuantWeight> read_quantized(const Checkpoint& checkpoint, std::string_view module,
-                                   const QuantizationConfig& config, int64_t out, int64_t in) {
-  AWQ_TRY(check_packable(config.packed, config.format, out, in, module));
-  const auto wanted = packed_tensors(config.packed, config.format, out, in, module);
-  AWQ_TRY(checkpoint.check_unchanged());
-  AWQ_ASSIGN(const TensorInfo* qweight, need(checkpoint, wanted[0]));
-  AWQ_ASSIGN(const TensorInfo* qzeros, need(checkpoint, wanted[1]));
-  AWQ_ASSIGN(const TensorInfo* scales, need(checkpoint, wanted[2]));
-  AWQ_ASSIGN(const std::vector<uint16_t> halves, read_scales(checkpoint, *scales));
-  const std::vector<int32_t> codes = read_words(*qweight), zeros = read_words(*qzeros);
-  if (config.packed == PackedFormat::awq_gemm) {
-    return unpack_awq(codes.data(), zeros.data(), halves.data(), config.format, out, in);
-  }
-  AWQ_TRY(check_group_index(checkpoint, module, config.format, in));
-  return unpack_gptq(codes.data(), zeros.data(), halves.data(), config.format, out, in,
-                     config.gptq_v2);
 }
 
 }  // namespace awq

@@ -22,7 +22,6 @@ struct QuantizationConfig {
   PackedFormat packed = PackedFormat::awq_gemm;
   QuantFormat format;
   bool gptq_v2 = false;  ///< zeros stored as they are, not minus one
-  std::vector<std::string> modules_to_not_convert;
 
   /// Nothing when the model is not quantized; an error for methods that are not read.
   static Result<std::optional<QuantizationConfig>> from_json(const Json& config,
@@ -44,10 +43,18 @@ std::vector<TensorDeclaration> packed_tensors(PackedFormat packed, const QuantFo
 Status write_packed(SafetensorsWriter& writer, PackedFormat packed, std::string_view module,
                     const QuantWeight& weight);
 
+/// Whether a symmetric or asymmetric GPTQ checkpoint of ours stores zeros as they are (version 2).
+/// Version 1 cannot hold the zero 0, which only asymmetric weights have.
+inline bool writes_gptq_v2(const QuantFormat& format) { return !format.symmetric; }
+
 /// Whether `module` is stored quantized (has "<module>.qweight").
 bool has_quantized(const Checkpoint& checkpoint, std::string_view module);
 
-/// Reads and validates it against the expected [out, in].
+/// Error naming the tensor of the module that is missing or has not the type or shape of [out, in].
+Status check_quantized(const Checkpoint& checkpoint, std::string_view module,
+                       const QuantizationConfig& config, int64_t out, int64_t in);
+
+/// Reads it; checks as check_quantized() and that scales are finite and groups consecutive.
 Result<QuantWeight> read_quantized(const Checkpoint& checkpoint, std::string_view module,
                                    const QuantizationConfig& config, int64_t out, int64_t in);
 

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <optional>
 #include <unordered_map>
 
 #include "base/bytes.h"
@@ -10,6 +11,12 @@ namespace {
 
 uint64_t bytes_of(const TensorDeclaration& tensor) {
   return dtype_bytes(tensor.dtype, static_cast<uint64_t>(tensor.shape.elements()));
+}
+
+// Appends to an object whose keys are known to differ: operator[] would look for each in turn.
+void append(Json& object, const std::string& key, Json value) {
+  using Members = std::vector<Json::object_t::value_type, Json::object_t::allocator_type>;
+  static_cast<Members&>(object.get_ref<Json::object_t&>()).emplace_back(key, std::move(value));
 }
 
 struct Shard {
@@ -40,6 +47,7 @@ struct SafetensorsWriter::Impl {
   uint64_t total = 0, data_bytes = 0;
 
   void assign_shards(uint64_t max_bytes) {
+    if (tensors.empty()) shards.emplace_back();  // a file with an empty header
     for (size_t i = 0; i < tensors.size(); ++i) {
       const uint64_t bytes = bytes_of(tensors[i]);
       if (shards.empty() || (shards.back().bytes > 0 && shards.back().bytes + bytes > max_bytes)) {
@@ -70,9 +78,10 @@ struct SafetensorsWriter::Impl {
       const uint64_t bytes = bytes_of(tensor);
       Json shape = Json::array();
       for (const int64_t extent : tensor.shape.extents()) shape.push_back(extent);
-      header[tensor.name] = {{"dtype", std::string(dtype_name(tensor.dtype))},
-                             {"shape", shape},
-                             {"data_offsets", {offset, offset + bytes}}};
+      append(header, tensor.name,
+             {{"dtype", std::string(dtype_name(tensor.dtype))},
+              {"shape", std::move(shape)},
+              {"data_offsets", {offset, offset + bytes}}});
       places[i].offset = offset;
       places[i].bytes = bytes;
       offset += bytes;
@@ -129,7 +138,7 @@ Status SafetensorsWriter::finish() {
   if (impl_->shards.size() == 1) return {};
   Json map = Json::object();
   for (size_t i = 0; i < impl_->tensors.size(); ++i) {
-    map[impl_->tensors[i].name] = impl_->shards[impl_->places[i].shard].name;
+    append(map, impl_->tensors[i].name, impl_->shards[impl_->places[i].shard].name);
   }
   return write_file(impl_->index_path,
                     dump_json({{"metadata", {{"total_size", impl_->data_bytes}}},

@@ -2,6 +2,8 @@
 
 #include <sys/stat.h>
 
+#include <cerrno>
+#include <cstring>
 #include <unordered_map>
 
 #include "base/file.h"
@@ -12,6 +14,8 @@
 
 namespace awq {
 
+static constexpr JsonLimits kConfigLimits = {.depth = 64, .bytes = size_t{4} << 20};
+
 struct Checkpoint::Impl {
   Container container = Container::hugging_face;
   std::string path;
@@ -20,12 +24,11 @@ struct Checkpoint::Impl {
   std::vector<MappedFile> maps;
   std::vector<std::string> files;
   std::vector<TensorInfo> tensors;
+  std::vector<std::string> warnings;
   std::unordered_map<std::string_view, size_t> by_name;
 
-  Status add_shard(const std::string& path_of_file, const std::string& name,
-                   const ShardList& shards) {
-    AWQ_ASSIGN(MappedFile map, MappedFile::open(path_of_file));
-    const std::string origin = printable(path_of_file);
+  Status add_shard(MappedFile map, const std::string& name, const ShardList& shards) {
+    const std::string origin = printable(map.path());
     AWQ_ASSIGN(std::vector<TensorInfo> found, parse_safetensors(map.bytes(), origin));
     for (TensorInfo& tensor : found) {
       tensor.file = static_cast<int>(maps.size());
@@ -35,23 +38,41 @@ struct Checkpoint::Impl {
         return bad_input(cat(origin, ": tensor ", printable(tensor.name), " is ",
                              mapped == shards.weight_map.end()
                                  ? std::string("not in the index")
-                                 : cat("mapped to ", printable(mapped->second))));
+                                 : cat("mapped to ", printable(mapped->second), " by the index"),
+                             "; download the files again"));
       }
       tensors.push_back(std::move(tensor));
     }
+    files.push_back(map.path());
     maps.push_back(std::move(map));
-    files.push_back(path_of_file);
+    return {};
+  }
+
+  Status read_config_json() {
+    Result<Json> read = read_json_file(path_join(path, "config.json"), kConfigLimits);
+    if (!read.ok()) {
+      const std::string why = file_exists(path_join(path, "config.json")) ? std::string()
+                                                                          : explain_directory(path);
+      return bad_input(cat(read.error().message, why.empty() ? "" : "; ", why));
+    }
+    config = std::move(*read);
     return {};
   }
 
   Status open_directory() {
-    AWQ_ASSIGN(config, read_json_file(path_join(path, "config.json"),
-                                      {.depth = 64, .bytes = size_t{4} << 20}));
+    AWQ_TRY(read_config_json());
     AWQ_ASSIGN(const ShardList shards, list_shards(path));
     for (const std::string& name : shards.files) {
-      AWQ_TRY(add_shard(path_join(path, name), name, shards));
+      AWQ_ASSIGN(MappedFile map, MappedFile::open(path_join(path, name)));
+      AWQ_TRY(add_shard(std::move(map), name, shards));
     }
     AWQ_TRY(index_names());
+    uint64_t total = 0;
+    for (const TensorInfo& tensor : tensors) total += tensor.data.size();
+    if (shards.total_size && *shards.total_size != total) {
+      warnings.push_back(cat(printable(path), ": the index declares a total_size of ",
+                             *shards.total_size, " bytes, the tensors have ", total));
+    }
     for (const auto& [tensor, file] : shards.weight_map) {
       if (by_name.count(tensor) == 0) {
         return bad_input(cat(printable(path), ": tensor ", printable(tensor),
@@ -61,9 +82,8 @@ struct Checkpoint::Impl {
     return {};
   }
 
-  Status open_gguf() {
+  Status add_gguf(MappedFile map) {
     container = Container::gguf;
-    AWQ_ASSIGN(MappedFile map, MappedFile::open(path));
     AWQ_ASSIGN(GgufFile file, parse_gguf(map.bytes(), printable(path)));
     metadata = std::move(file.metadata);
     tensors = std::move(file.tensors);
@@ -76,8 +96,11 @@ struct Checkpoint::Impl {
     by_name.reserve(tensors.size());
     for (size_t i = 0; i < tensors.size(); ++i) {
       if (!by_name.emplace(tensors[i].name, i).second) {
-        return bad_input(cat(printable(path), ": tensor ", printable(tensors[i].name),
-                             " is in two shards"));
+        const TensorInfo& first = tensors[by_name[tensors[i].name]];
+        return bad_input(cat(printable(path), ": tensor ", printable(tensors[i].name), " is in ",
+                             printable(files[static_cast<size_t>(first.file)]), " and in ",
+                             printable(files[static_cast<size_t>(tensors[i].file)]),
+                             "; download the files again"));
       }
     }
     return {};
@@ -94,16 +117,37 @@ Result<Checkpoint> Checkpoint::open(const std::string& path) {
   impl->path = path;
   struct stat info;
   if (path.empty() || ::stat(path.c_str(), &info) != 0) {
-    return bad_input(cat("\"", printable(path), "\": no such model; expected a directory with "
-                         "config.json and safetensors, or a .gguf file"));
+    return bad_input(cat("\"", printable(path), "\": cannot open: ",
+                         path.empty() ? "no name" : std::strerror(errno),
+                         "; expected a directory with config.json and safetensors, or a .gguf file"));
   }
   if (S_ISDIR(info.st_mode)) {
     AWQ_TRY(impl->open_directory());
   } else if (S_ISREG(info.st_mode)) {
-    AWQ_TRY(impl->open_gguf());
+    AWQ_ASSIGN(MappedFile map, MappedFile::open(path));
+    AWQ_TRY(impl->add_gguf(std::move(map)));
   } else {
     return bad_input(cat(printable(path), ": neither a directory nor a regular file"));
   }
+  return Checkpoint(std::move(impl));
+}
+
+Result<Checkpoint> Checkpoint::from_gguf(std::span<const std::byte> file,
+                                         const std::string& name) {
+  auto impl = std::make_unique<Impl>();
+  impl->path = name;
+  AWQ_TRY(impl->add_gguf(MappedFile::copy_of(file, name)));
+  return Checkpoint(std::move(impl));
+}
+
+Result<Checkpoint> Checkpoint::from_safetensors(std::string_view config,
+                                                std::span<const std::byte> file,
+                                                const std::string& name) {
+  auto impl = std::make_unique<Impl>();
+  impl->path = name;
+  AWQ_ASSIGN(impl->config, parse_json(config, path_join(name, "config.json"), kConfigLimits));
+  AWQ_TRY(impl->add_shard(MappedFile::copy_of(file, path_join(name, "model.safetensors")), "", {}));
+  AWQ_TRY(impl->index_names());
   return Checkpoint(std::move(impl));
 }
 
@@ -113,6 +157,7 @@ const Json& Checkpoint::config() const { return impl_->config; }
 const Metadata& Checkpoint::metadata() const { return impl_->metadata; }
 const std::vector<TensorInfo>& Checkpoint::tensors() const { return impl_->tensors; }
 const std::vector<std::string>& Checkpoint::files() const { return impl_->files; }
+const std::vector<std::string>& Checkpoint::warnings() const { return impl_->warnings; }
 
 const TensorInfo* Checkpoint::find(std::string_view name) const {
   const auto found = impl_->by_name.find(name);
@@ -128,17 +173,17 @@ uint64_t Checkpoint::file_bytes() const {
 Status Checkpoint::read_rows(const TensorInfo& tensor, int64_t row, int64_t rows,
                              float* out) const {
   if (!can_decode(tensor.dtype)) {
-    return bad_input(cat(printable(path()), ": tensor ", printable(tensor.name), " holds ",
-                         dtype_name(tensor.dtype), ", which is not a float type"));
+    return bad_input(cat(printable(files()[static_cast<size_t>(tensor.file)]), ": tensor ",
+                         printable(tensor.name), " holds ", dtype_name(tensor.dtype),
+                         ", expected a float type"));
   }
-  // A map of a file that was cut short would fault; look first.
-  AWQ_TRY(impl_->maps[static_cast<size_t>(tensor.file)].check_unchanged());
   const int64_t columns = tensor.shape.columns();
   AWQ_CHECK(row >= 0 && rows >= 0 && row + rows <= tensor.shape.rows(), row, "+", rows);
   const uint64_t row_bytes = dtype_bytes(tensor.dtype, static_cast<uint64_t>(columns));
   decode_elements(tensor.dtype, tensor.data.data() + static_cast<uint64_t>(row) * row_bytes,
                   rows * columns, out);
-  return {};
+  // After the read: a file that was cut short meanwhile reads as zeros (base/map_guard.h).
+  return impl_->maps[static_cast<size_t>(tensor.file)].check_unchanged();
 }
 
 Status Checkpoint::check_unchanged() const {
@@ -147,6 +192,7 @@ Status Checkpoint::check_unchanged() const {
 }
 
 void Checkpoint::release(const TensorInfo& tensor) const {
+  if (tensor.data.empty()) return;
   const MappedFile& map = impl_->maps[static_cast<size_t>(tensor.file)];
   map.release(static_cast<size_t>(tensor.data.data() - map.bytes().data()), tensor.data.size());
 }
@@ -158,7 +204,6 @@ std::string Checkpoint::fingerprint() const {
     const auto* bytes = static_cast<const unsigned char*>(data);
     for (size_t i = 0; i < size; ++i) hash = (hash ^ bytes[i]) * 0x100000001b3u;
   };
-  if (!check_unchanged().ok()) return "changed";
   for (const TensorInfo& tensor : tensors()) {
     add(tensor.name.data(), tensor.name.size());
     add(dtype_name(tensor.dtype).data(), dtype_name(tensor.dtype).size());
@@ -167,6 +212,7 @@ std::string Checkpoint::fingerprint() const {
     add(tensor.data.data(), sample);
     add(tensor.data.data() + (tensor.data.size() - sample) / 2, sample);
   }
+  if (!check_unchanged().ok()) return "changed";
   static constexpr char kHex[] = "0123456789abcdef";
   std::string text;
   for (int shift = 60; shift >= 0; shift -= 4) text.push_back(kHex[(hash >> shift) & 15]);

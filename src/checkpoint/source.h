@@ -39,6 +39,13 @@ class Checkpoint {
   /// a .gguf file. All headers are validated here; tensor data is only mapped.
   static Result<Checkpoint> open(const std::string& path);
 
+  /// The same of bytes in memory, which are copied: a GGUF file, or config.json and the bytes of
+  /// model.safetensors. `name` stands for the path.
+  static Result<Checkpoint> from_gguf(std::span<const std::byte> file, const std::string& name);
+  static Result<Checkpoint> from_safetensors(std::string_view config,
+                                             std::span<const std::byte> file,
+                                             const std::string& name);
+
   Checkpoint(Checkpoint&&) noexcept;
   Checkpoint& operator=(Checkpoint&&) noexcept;
   ~Checkpoint();
@@ -51,11 +58,14 @@ class Checkpoint {
   const TensorInfo* find(std::string_view name) const;  ///< nullptr when absent
   const std::vector<std::string>& files() const;        ///< paths of the mapped files
   uint64_t file_bytes() const;                          ///< sum of their sizes
+  const std::vector<std::string>& warnings() const;     ///< oddities that do not stop a reader
 
   /// Decodes rows [row, row + rows) of any float or block tensor to f32, `out` [rows, columns].
+  /// Error when the file changed until then. Any thread.
   Status read_rows(const TensorInfo& tensor, int64_t row, int64_t rows, float* out) const;
 
-  /// Error when a mapped file changed since it was opened; call before and after long reads.
+  /// Error when a mapped file changed since it was opened. Call after reading tensor data directly:
+  /// what was read is the file's only if this succeeds.
   Status check_unchanged() const;
 
   /// Lets the kernel drop the pages of a tensor that will not be needed soon.

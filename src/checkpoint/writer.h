@@ -14,13 +14,14 @@
 
 namespace awq {
 
-/// OUT while it is being made: "OUT.partial", locked against a second writer. A partial directory
-/// left by a killed run is removed when its lock is free.
+/// OUT while it is being made: "OUT.partial", locked against a second writer. What a killed run left
+/// there is removed when its lock is free; a directory of that name that is not ours is refused.
 class OutputDirectory {
  public:
-  /// Usage error when `target` exists (unless `overwrite`), is an ancestor or equal of an input
-  /// path, or is being written by another process.
-  static Result<OutputDirectory> create(const std::string& target, bool overwrite);
+  /// Usage error when `target` exists (unless `overwrite` and it holds a model), is or contains an
+  /// input, or is being written by another process. `inputs`: files or directories that are read.
+  static Result<OutputDirectory> create(const std::string& target, bool overwrite,
+                                        const std::vector<std::string>& inputs = {});
   OutputDirectory(OutputDirectory&&) noexcept;
   ~OutputDirectory();  ///< removes the partial directory when it was not committed
 

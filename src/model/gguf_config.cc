@@ -1,5 +1,7 @@
 #include "model/gguf_config.h"
 
+#include <cfloat>
+#include <charconv>
 #include <cmath>
 
 #include "base/file.h"
@@ -28,12 +30,14 @@ constexpr Rename kRenames[] = {
 // Metadata stores floats in 32 bits; the shortest decimal that reads back equal as float is what
 // the original config.json said (1e-05, not 9.999999747378752e-06).
 double as_written(double value) {
-  std::string text;
-  append_text(text, value);
-  char short_text[32];
-  std::snprintf(short_text, sizeof short_text, "%.7g", value);
-  const double shortened = std::strtod(short_text, nullptr);
-  return static_cast<float>(shortened) == static_cast<float>(value) ? shortened : value;
+  if (!(std::abs(value) <= FLT_MAX) || static_cast<double>(static_cast<float>(value)) != value) {
+    return value;
+  }
+  char text[32];
+  const auto end = std::to_chars(text, text + sizeof text, static_cast<float>(value)).ptr;
+  double shortest = value;
+  std::from_chars(text, end, shortest);
+  return shortest;
 }
 
 Json to_json(const MetaValue& value) {
@@ -43,6 +47,51 @@ Json to_json(const MetaValue& value) {
   if (const auto* flag = std::get_if<bool>(&value)) return *flag;
   if (const auto* text = std::get_if<std::string>(&value)) return *text;
   return "an array";  // no key of kRenames is one; the family's getter refuses it by name
+}
+
+const MetaValue* find_value(const Metadata& metadata, std::string_view architecture,
+                            std::string_view key) {
+  const auto found = metadata.find(cat(architecture, ".", key));
+  return found == metadata.end() ? nullptr : &found->second;
+}
+
+// A factor without a type means linear (llama.cpp reads it so); null: no scaling.
+Json rope_scaling(const Metadata& metadata, std::string_view architecture) {
+  const MetaValue* type = find_value(metadata, architecture, "rope.scaling.type");
+  const MetaValue* factor = find_value(metadata, architecture, "rope.scaling.factor");
+  if (factor == nullptr) factor = find_value(metadata, architecture, "rope.scale_linear");
+  const Json kind = type != nullptr     ? to_json(*type)
+                    : factor != nullptr ? Json("linear")
+                                        : Json("none");
+  if (kind == "none") return nullptr;
+  return {{"rope_type", kind}, {"factor", factor == nullptr ? Json(1.0) : to_json(*factor)}};
+}
+
+// Keys that no family reads and that change what the weights mean.
+Status check_unused(const Metadata& metadata, std::string_view architecture, const Json& json,
+                    const std::string& origin) {
+  const auto refuse = [&](std::string_view key, const Json& found, std::string_view wanted) {
+    return bad_input(cat(origin, ": metadata ", printable(architecture), ".", key, " is ",
+                         printable(dump_json(found), 60), ", expected ", wanted));
+  };
+  if (const MetaValue* experts = find_value(metadata, architecture, "expert_count")) {
+    const Json count = to_json(*experts);
+    if (count != 0) return refuse("expert_count", count, "0: mixtures of experts are not read yet");
+  }
+  if (const MetaValue* rotary = find_value(metadata, architecture, "rope.dimension_count")) {
+    const auto of = [&](const char* key) { return json.contains(key) ? json[key] : Json(); };
+    Json head = of("head_dim");
+    const Json hidden = of("hidden_size"), heads = of("num_attention_heads");
+    if (head.is_null() && hidden.is_number_unsigned() && heads.is_number_unsigned() && heads != 0) {
+      head = hidden.get<uint64_t>() / heads.get<uint64_t>();
+    }
+    const Json count = to_json(*rotary);
+    if (!head.is_null() && count != head) {
+      return refuse("rope.dimension_count", count,
+                    cat("the head size ", printable(dump_json(head), 60)));
+    }
+  }
+  return {};
 }
 
 }  // namespace
@@ -71,12 +120,12 @@ Result<Config> config_from_gguf(const Checkpoint& checkpoint) {
   }
   json["tie_word_embeddings"] = checkpoint.find("output.weight") == nullptr;
   json["hidden_act"] = "silu";
-  const auto scaling = metadata.find(*architecture + ".rope.scaling.type");
-  if (scaling != metadata.end() && to_json(scaling->second) != "none") {
-    const auto factor = metadata.find(*architecture + ".rope.scaling.factor");
-    json["rope_scaling"] = {{"rope_type", to_json(scaling->second)},
-                            {"factor", factor == metadata.end() ? Json(1.0)
-                                                                : to_json(factor->second)}};
+  // Biases have no key of their own.
+  json["attention_bias"] = checkpoint.find("blk.0.attn_q.bias") != nullptr;
+  json["mlp_bias"] = checkpoint.find("blk.0.ffn_gate.bias") != nullptr;
+  AWQ_TRY(check_unused(metadata, *architecture, json, origin));
+  if (Json scaling = rope_scaling(metadata, *architecture); !scaling.is_null()) {
+    json["rope_scaling"] = std::move(scaling);
   }
   return Config(std::move(json), origin);
 }

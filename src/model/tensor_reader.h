@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <optional>
+#include <span>
 
 #include "checkpoint/quantization.h"
 #include "checkpoint/source.h"
@@ -33,8 +34,12 @@ class TensorReader {
   /// Empty when `present` is false.
   Result<FloatTensor> read_bias(Slot slot, int64_t layer, const Shape& shape, bool present) const;
 
-  /// The stored weight when it can be used as it lies (plain floats, no permutation), else null.
+  /// The stored weight when it can be used as it lies (plain floats, no permutation), else null. Its
+  /// bytes may lie at any alignment.
   const TensorInfo* raw_weight(Slot slot, int64_t layer) const;
+
+  /// Error naming the first tensor outside the blocks that holds NaN or infinity.
+  Status check_frame_finite(ThreadPool& pool) const;
 
   /// A whole decoder block in f32, validated finite.
   Result<FloatBlock> read_block(int64_t layer, ThreadPool& pool) const;
@@ -46,7 +51,14 @@ class TensorReader {
   TensorReader(const Checkpoint& checkpoint, Config config)
       : checkpoint_(&checkpoint), config_(std::move(config)) {}
   Status check_tensors() const;
+  Status check_head();
   Status check_linear(const Linear& linear, int64_t layer) const;
+  Status check_no_bias(Slot slot, int64_t layer) const;
+  Status check_finite(const FloatTensor& tensor, Slot slot, int64_t layer, std::string_view part,
+                      ThreadPool& pool) const;
+  Status check_table_finite(const Linear& linear, ThreadPool& pool) const;
+  Error not_finite(std::span<const float> values, int64_t columns, int64_t first, Slot slot,
+                   int64_t layer, std::string_view part) const;
   Status check_vector(Slot slot, int64_t layer, std::string_view part, int64_t size) const;
   Status read_divisors();
   bool permuted(Slot slot) const;

@@ -45,8 +45,8 @@ struct Model {
   uint64_t bytes_per_token() const;
 };
 
-/// GGUF blocks are decoded to half precision; floats are kept as stored; packed integers stay
-/// packed. `ops` is copied; its device must outlive the model.
+/// GGUF blocks are decoded to half precision (to f32 where that overflows), floats are kept as
+/// stored, packed integers stay packed. `ops` is copied; its device must outlive the model.
 Result<Model> load_model(const TensorReader& reader, const Ops& ops);
 
 /// What lies outside the blocks only (blocks empty): quantization streams the blocks.
