@@ -19,6 +19,7 @@ struct TemplateLimits {
   int parse_depth = 128;
   int call_depth = 64;
   int64_t range = 1'000'000;
+  size_t memory_bytes = size_t{256} << 20;  ///< of all values alive at a time, context included
 };
 
 class ChatTemplate {
@@ -32,6 +33,8 @@ class ChatTemplate {
 
   /// Renders with the keys of `context` as variables (messages, add_generation_prompt, bos_token,
   /// eos_token, tools, ...). Errors name line and column; raise_exception("x") gives x.
+  /// A number under the key "strftime_now" (Unix seconds, read as UTC) is the time that the
+  /// function of that name tells; without it the local time is.
   Result<std::string> render(const Json& context) const;
 
   struct Impl;

@@ -1,0 +1,303 @@
+#include "text/jinja/interpreter.h"
+
+#include "text/jinja/attributes.h"
+#include "text/jinja/dict.h"
+#include "text/jinja/print.h"
+#include "text/unicode.h"
+
+namespace awq::jinja {
+namespace {
+
+constexpr uint32_t kNoName = UINT32_MAX;
+constexpr int kMaxDepth = 1200;
+constexpr int kMaxContextDepth = 128;
+
+uint32_t find_name(const Syntax& syntax, std::string_view name) {
+  const auto found = syntax.name_ids.find(std::string(name));
+  return found == syntax.name_ids.end() ? kNoName : found->second;
+}
+
+}  // namespace
+
+Value from_json(Heap& heap, const Json& json, int depth) {
+  if (depth > kMaxContextDepth) fail("the context is nested deeper than 128 levels");
+  switch (json.type()) {
+    case Json::value_t::null: return Value::none();
+    case Json::value_t::boolean: return Value::boolean(json.get<bool>());
+    case Json::value_t::number_integer: return Value::integer(json.get<int64_t>());
+    case Json::value_t::number_unsigned:
+      if (json.get<uint64_t>() > INT64_MAX) fail("the context has an integer above 64 bits");
+      return Value::integer(json.get<int64_t>());
+    case Json::value_t::number_float: return Value::real(json.get<double>());
+    case Json::value_t::string: {
+      const auto& text = json.get_ref<const std::string&>();
+      return make_text(heap, is_utf8(text) ? text : utf8_lossy(text));
+    }
+    case Json::value_t::array: {
+      auto list = make_list(heap);
+      for (const Json& item : json) list->push(from_json(heap, item, depth + 1));
+      return list_value(list);
+    }
+    case Json::value_t::object: {
+      auto dict = heap.make<Dict>();
+      for (const auto& [key, value] : json.items()) {
+        dict->set_text(is_utf8(key) ? key : utf8_lossy(key), from_json(heap, value, depth + 1));
+      }
+      return Value(Type::dict, dict);
+    }
+    default: fail("the context has a value that is no JSON");
+  }
+}
+
+Interpreter::Interpreter(const Syntax& syntax, const TemplateLimits& limits)
+    : syntax_(syntax),
+      heap_(limits),
+      loop_name_(find_name(syntax, "loop")),
+      caller_name_(find_name(syntax, "caller")),
+      varargs_name_(find_name(syntax, "varargs")),
+      kwargs_name_(find_name(syntax, "kwargs")) {}
+
+std::string Interpreter::render(const Json& context) {
+  heap_.charge(syntax_.constants.size() * sizeof(Value));
+  constants_.resize(syntax_.constants.size());
+  auto globals = heap_.make<Scope>();
+  for (uint32_t id = 0; id < syntax_.names.size(); ++id) {
+    const char* name = nullptr;
+    if (const Native native = find_global(syntax_.names[id], &name)) {
+      globals->variables.emplace_back(id, make_function(heap_, name, native));
+    }
+  }
+  // What the template never names need not become values.
+  auto given = inner(globals);
+  if (context.is_object()) {
+    for (const auto& [key, value] : context.items()) {
+      if (key == "strftime_now") {
+        time_ = from_json(heap_, value);
+      } else if (const uint32_t id = find_name(syntax_, key); id != kNoName) {
+        given->set(id, from_json(heap_, value));
+      }
+    }
+  }
+  run(syntax_.body, inner(given));
+  return std::move(output_);
+}
+
+Interpreter::Level::Level(Interpreter& interpreter) : interpreter_(interpreter) {
+  if (interpreter_.depth_ >= kMaxDepth) fail("nesting: evaluation is deeper than ", kMaxDepth);
+  ++interpreter_.depth_;
+}
+
+Ref<Scope> Interpreter::inner(const Ref<Scope>& scope) {
+  auto result = heap_.make<Scope>();
+  result->parent = scope;
+  return result;
+}
+
+void Interpreter::emit(std::string_view text) {
+  heap_.step_bytes(text.size());
+  const size_t limit = heap_.limits().output_bytes;
+  if (text.size() > limit - buffered_) fail("output/memory budget of ", limit, " bytes is used up");
+  buffered_ += text.size();
+  out_->append(text);
+}
+
+void Interpreter::emit_value(const Value& value) {
+  if (value.is_string()) {
+    emit(value.text());
+  } else if (!value.is_undefined()) {
+    emit(to_str(heap_, value));
+  }
+}
+
+// A Failure leaves out_ as it is: nothing is rendered after one.
+template <class Action>
+Value Interpreter::capture(Action action) {
+  std::string buffer;
+  std::string* outer = std::exchange(out_, &buffer);
+  action();
+  out_ = outer;
+  buffered_ -= buffer.size();
+  return make_text(heap_, std::move(buffer));
+}
+
+Value Interpreter::capture_body(const Body& body, const Ref<Scope>& scope) {
+  return capture([&] { run(body, scope); });
+}
+
+Value Interpreter::capture_loop(const ForNode& node, const Ref<Scope>& scope,
+                                const Value& iterable, int64_t depth) {
+  return capture([&] { run_for(node, scope, iterable, depth); });
+}
+
+Interpreter::Flow Interpreter::run(const Body& body, const Ref<Scope>& scope) {
+  for (const Statement* statement : body) {
+    if (const Flow flow = run(*statement, scope); flow != Flow::next) return flow;
+  }
+  return Flow::next;
+}
+
+Interpreter::Flow Interpreter::run(const Statement& statement, const Ref<Scope>& scope) {
+  Level level(*this);
+  heap_.step();
+  switch (statement.kind) {
+    case StatementKind::text: emit(static_cast<const TextNode&>(statement).text); break;
+    case StatementKind::print:
+      for (const Expr* value : static_cast<const PrintNode&>(statement).values) {
+        emit_value(evaluate(*value, scope));
+      }
+      break;
+    case StatementKind::branch: return run_branch(static_cast<const BranchNode&>(statement), scope);
+    case StatementKind::loop: {
+      const auto& node = static_cast<const ForNode&>(statement);
+      return run_for(node, scope, evaluate(*node.iterable, scope), 0);
+    }
+    case StatementKind::assign: {
+      const auto& node = static_cast<const AssignNode&>(statement);
+      assign(*node.target, evaluate(*node.value, scope), scope);
+      break;
+    }
+    case StatementKind::assign_block:
+    case StatementKind::filter_block:
+      return run_capture(static_cast<const CaptureNode&>(statement), scope);
+    case StatementKind::macro: {
+      const auto& node = static_cast<const MacroNode&>(statement);
+      scope->set(node.id, make_macro(node, scope));
+      break;
+    }
+    case StatementKind::call_block:
+      run_call_block(static_cast<const MacroNode&>(statement), scope);
+      break;
+    case StatementKind::scope:
+      return run(static_cast<const ScopeNode&>(statement).body, inner(scope));
+    case StatementKind::with: return run_with(static_cast<const WithNode&>(statement), scope);
+    case StatementKind::break_loop: return Flow::break_loop;
+    case StatementKind::continue_loop: return Flow::continue_loop;
+  }
+  return Flow::next;
+}
+
+Interpreter::Flow Interpreter::run_branch(const BranchNode& node, const Ref<Scope>& scope) {
+  for (const auto& [condition, body] : node.branches) {
+    if (truthy(evaluate(*condition, scope))) return run(body, scope);
+  }
+  return run(node.otherwise, scope);
+}
+
+Ref<List> Interpreter::filter_items(const ForNode& node, const Ref<Scope>& scope,
+                                    const Ref<List>& items) {
+  auto kept = make_list(heap_);
+  for (const Value& item : items->items) {
+    const auto trial = inner(scope);
+    assign(*node.target, item, trial);
+    if (truthy(evaluate(*node.condition, trial))) kept->push(item);
+  }
+  return kept;
+}
+
+Interpreter::Flow Interpreter::run_for(const ForNode& node, const Ref<Scope>& scope,
+                                       const Value& iterable, int64_t depth) {
+  Ref<List> items;
+  try {
+    items = iterate(heap_, iterable);
+  } catch (Failure& failure) {
+    if (failure.offset == kNoOffset) failure.offset = node.iterable->offset;
+    throw;
+  }
+  if (node.condition != nullptr) items = filter_items(node, scope, items);
+  if (items->items.empty()) return run(node.otherwise, inner(scope));
+  auto loop = heap_.make<Loop>();
+  loop->items = items;
+  loop->depth = depth;
+  if (node.recursive) {
+    loop->recursive = &node;
+    loop->scope = scope;
+  }
+  const Value loop_object(Type::loop, loop);
+  Ref<Scope> body = inner(scope);
+  for (size_t i = 0; i < items->items.size(); ++i) {
+    heap_.step();
+    loop->index = i;
+    if (i > 0) {
+      // A macro made in the last round may still look at its scope.
+      if (body->shared()) {
+        body = inner(scope);
+      } else {
+        body->variables.clear();
+      }
+    }
+    if (loop_name_ != kNoName) body->set(loop_name_, loop_object);
+    assign(*node.target, items->items[i], body);
+    if (run(node.body, body) == Flow::break_loop) break;
+  }
+  return Flow::next;
+}
+
+Interpreter::Flow Interpreter::run_capture(const CaptureNode& node, const Ref<Scope>& scope) {
+  Flow flow = Flow::next;
+  const auto body = inner(scope);
+  Value text = capture([&] { flow = run(node.body, body); });
+  if (flow != Flow::next) return flow;
+  if (node.filter != nullptr) text = apply_block_filter(*node.filter, text, body);
+  if (node.target != nullptr) {
+    assign(*node.target, text, scope);
+  } else {
+    emit_value(text);
+  }
+  return flow;
+}
+
+Interpreter::Flow Interpreter::run_with(const WithNode& node, const Ref<Scope>& scope) {
+  const auto body = inner(scope);
+  for (const auto& [target, value] : node.variables) {
+    assign(*target, evaluate(*value, scope), body);
+  }
+  return run(node.body, body);
+}
+
+void Interpreter::run_call_block(const MacroNode& node, const Ref<Scope>& scope) {
+  const Value caller = make_macro(node, scope);
+  emit_value(call_expr(*node.call, scope, &caller));
+}
+
+Value Interpreter::make_macro(const MacroNode& node, const Ref<Scope>& scope) {
+  auto macro = heap_.make<Macro>();
+  macro->node = &node;
+  macro->scope = scope;
+  return Value(Type::macro, macro);
+}
+
+void Interpreter::assign(const Expr& target, const Value& value, const Ref<Scope>& scope) {
+  heap_.step();
+  if (target.kind == ExprKind::name) {
+    scope->set(target.id, value);
+    return;
+  }
+  if (target.kind == ExprKind::namespace_target) {
+    const Value object = lookup(target.id, scope);
+    if (!object.is(Type::name_space)) {
+      fail_at(target.offset, "cannot assign attribute on non-namespace object");
+    }
+    const std::string& name = syntax_.names[target.attribute];
+    if (name[0] == '_') {
+      fail_at(target.offset, "cannot store '", printable(name, 60),
+              "': attributes of a namespace must not begin with an underscore");
+    }
+    object.as<Namespace>().attributes->set_text(name, value);
+    return;
+  }
+  Ref<List> parts;
+  try {
+    parts = iterate(heap_, value);
+  } catch (Failure& failure) {
+    fail_at(target.offset, "cannot unpack: ", failure.message);
+  }
+  if (parts->items.size() != target.items.size()) {
+    fail_at(target.offset, "cannot unpack ", parts->items.size(), " values to ",
+            target.items.size(), " names");
+  }
+  for (size_t i = 0; i < parts->items.size(); ++i) {
+    assign(*target.items[i], parts->items[i], scope);
+  }
+}
+
+}  // namespace awq::jinja
