@@ -109,7 +109,12 @@ def golden(name, document, args):
     corpus = (pathlib.Path(args.data) / "wikitext2/wiki.test.raw").read_bytes().decode("utf-8")
     ids = tokenizer.encode(corpus, add_special_tokens=False).ids
     header = {"made_with": f"tokenizers {tokenizers.__version__}",
-              "wikitext2": {"count": len(ids), "fnv1a": id_hash(ids)}}
+              "wikitext2": {"count": len(ids), "fnv1a": id_hash(ids)}, "runs": []}
+    for unit in ("A", " ", "\n", "你", "🙂", "ab", "1"):
+        times = (1 << 20) // len(unit.encode())
+        ids = tokenizer.encode(unit * times, add_special_tokens=False).ids
+        header["runs"].append({"unit": unit, "times": times, "count": len(ids),
+                               "fnv1a": id_hash(ids)})
     write(name, header, run_cases(tokenizer, without_special(document),
                                   TEXTS + random_texts(200, 7), INVALID))
 

@@ -81,64 +81,98 @@ Result<Vocabulary> load_directory(const Checkpoint& checkpoint, int64_t vocab) {
   return result;
 }
 
-template <class T>
-const T* meta(const Metadata& metadata, std::string_view key) {
-  const auto found = metadata.find(key);
-  return found == metadata.end() ? nullptr : std::get_if<T>(&found->second);
-}
+// Typed reads of tokenizer.ggml.*; what is absent keeps its default, any other type is an error.
+class GgufFields {
+ public:
+  GgufFields(const Metadata& metadata, std::string origin)
+      : metadata_(metadata), origin_(std::move(origin)) {}
 
-int32_t meta_id(const Metadata& metadata, std::string_view key) {
-  const auto found = metadata.find(key);
-  if (found == metadata.end()) return -1;
-  if (const auto* value = std::get_if<uint64_t>(&found->second)) {
-    return *value < (1u << 30) ? static_cast<int32_t>(*value) : -1;
-  }
-  if (const auto* value = std::get_if<int64_t>(&found->second)) {
-    return *value >= 0 && *value < (1 << 30) ? static_cast<int32_t>(*value) : -1;
-  }
-  return -1;
-}
+  const std::string& origin() const { return origin_; }
+  bool has(std::string_view name) const { return find(name) != nullptr; }
 
-bool meta_flag(const Metadata& metadata, std::string_view key, bool fallback) {
-  const auto* value = meta<bool>(metadata, key);
-  return value == nullptr ? fallback : *value;
+  Error error(std::string_view name, std::string_view what) const {
+    return bad_input(cat(origin_, ": tokenizer.ggml.", name, ": ", what));
+  }
+
+  template <class T>
+  Status read(std::string_view name, T& out) const {
+    const MetaValue* value = find(name);
+    if (value == nullptr) return {};
+    const T* typed = std::get_if<T>(value);
+    if (typed == nullptr) return error(name, "the value is of an unexpected type");
+    out = *typed;
+    return {};
+  }
+
+  // -1 and its unsigned form mean that there is no such token.
+  Status read_id(std::string_view name, TokenId& out) const {
+    const MetaValue* value = find(name);
+    if (value == nullptr) return {};
+    int64_t id = 0;
+    if (const auto* number = std::get_if<uint64_t>(value)) {
+      id = static_cast<int64_t>(std::min<uint64_t>(*number, INT64_MAX));
+    } else if (const auto* signed_number = std::get_if<int64_t>(value)) {
+      id = *signed_number;
+    } else {
+      return error(name, "expected an integer");
+    }
+    if (id == UINT32_MAX) id = -1;
+    if (id < -1 || id > INT32_MAX) return error(name, cat(id, " is not the id of a token"));
+    out = static_cast<TokenId>(id);
+    return {};
+  }
+
+ private:
+  const MetaValue* find(std::string_view name) const {
+    const auto found = metadata_.find(cat("tokenizer.ggml.", name));
+    return found == metadata_.end() ? nullptr : &found->second;
+  }
+
+  const Metadata& metadata_;
+  std::string origin_;
+};
+
+Result<GgufVocabulary> read_gguf_fields(const GgufFields& fields) {
+  GgufVocabulary out;
+  for (const std::string_view name : {"model", "tokens"}) {
+    if (!fields.has(name)) return fields.error(name, "missing; the file has no vocabulary");
+  }
+  AWQ_TRY(fields.read("model", out.model));
+  AWQ_TRY(fields.read("pre", out.pre));
+  AWQ_TRY(fields.read("tokens", out.tokens));
+  AWQ_TRY(fields.read("merges", out.merges));
+  std::vector<double> scores;
+  AWQ_TRY(fields.read("scores", scores));
+  out.scores.assign(scores.begin(), scores.end());
+  std::vector<int64_t> types;
+  AWQ_TRY(fields.read("token_type", types));
+  for (const int64_t type : types) {
+    // What does not fit becomes 0, which is no type either.
+    out.token_types.push_back(type == static_cast<int32_t>(type) ? static_cast<int32_t>(type) : 0);
+  }
+  AWQ_TRY(fields.read_id("bos_token_id", out.bos));
+  AWQ_TRY(fields.read_id("eos_token_id", out.eos));
+  AWQ_TRY(fields.read_id("eot_token_id", out.eot));
+  AWQ_TRY(fields.read_id("unknown_token_id", out.unknown));
+  AWQ_TRY(fields.read_id("padding_token_id", out.padding));
+  out.add_bos_given = fields.has("add_bos_token");
+  AWQ_TRY(fields.read("add_bos_token", out.add_bos));
+  AWQ_TRY(fields.read("add_eos_token", out.add_eos));
+  AWQ_TRY(fields.read("add_space_prefix", out.add_space_prefix));
+  if (out.model == "gpt2" && !fields.has("merges")) return fields.error("merges", "missing");
+  return out;
 }
 
 Result<Vocabulary> load_gguf(const Checkpoint& checkpoint, int64_t vocab) {
   const Metadata& metadata = checkpoint.metadata();
-  const std::string origin = printable(checkpoint.path());
-  GgufVocabulary gguf;
-  const auto* model = meta<std::string>(metadata, "tokenizer.ggml.model");
-  const auto* tokens = meta<std::vector<std::string>>(metadata, "tokenizer.ggml.tokens");
-  if (model == nullptr || tokens == nullptr) {
-    return bad_input(cat(origin, ": no vocabulary (tokenizer.ggml.model, tokenizer.ggml.tokens)"));
-  }
-  gguf.model = *model;
-  gguf.tokens = *tokens;
-  if (const auto* pre = meta<std::string>(metadata, "tokenizer.ggml.pre")) gguf.pre = *pre;
-  if (const auto* merges = meta<std::vector<std::string>>(metadata, "tokenizer.ggml.merges")) {
-    gguf.merges = *merges;
-  }
-  if (const auto* scores = meta<std::vector<double>>(metadata, "tokenizer.ggml.scores")) {
-    gguf.scores.assign(scores->begin(), scores->end());
-  }
-  if (const auto* types = meta<std::vector<int64_t>>(metadata, "tokenizer.ggml.token_type")) {
-    gguf.token_types.assign(types->begin(), types->end());
-  }
-  gguf.bos = meta_id(metadata, "tokenizer.ggml.bos_token_id");
-  gguf.eos = meta_id(metadata, "tokenizer.ggml.eos_token_id");
-  gguf.eot = meta_id(metadata, "tokenizer.ggml.eot_token_id");
-  gguf.unknown = meta_id(metadata, "tokenizer.ggml.unknown_token_id");
-  gguf.padding = meta_id(metadata, "tokenizer.ggml.padding_token_id");
-  gguf.add_bos_given = metadata.count("tokenizer.ggml.add_bos_token") > 0;
-  gguf.add_bos = meta_flag(metadata, "tokenizer.ggml.add_bos_token", false);
-  gguf.add_eos = meta_flag(metadata, "tokenizer.ggml.add_eos_token", false);
-  gguf.add_space_prefix = meta_flag(metadata, "tokenizer.ggml.add_space_prefix", true);
-  const int32_t eos = gguf.eos, eot = gguf.eot;
-  AWQ_ASSIGN(Tokenizer tokenizer, Tokenizer::from_gguf(std::move(gguf), origin));
+  const GgufFields fields(metadata, printable(checkpoint.path()));
+  AWQ_ASSIGN(GgufVocabulary gguf, read_gguf_fields(fields));
+  const TokenId eos = gguf.eos, eot = gguf.eot;
+  AWQ_ASSIGN(Tokenizer tokenizer, Tokenizer::from_gguf(std::move(gguf), fields.origin()));
   Vocabulary result{std::move(tokenizer), std::nullopt, {}};
-  if (const auto* text = meta<std::string>(metadata, "tokenizer.chat_template")) {
-    result.chat_template = *text;
+  const auto found = metadata.find("tokenizer.chat_template");
+  if (found != metadata.end() && std::holds_alternative<std::string>(found->second)) {
+    result.chat_template = std::get<std::string>(found->second);
   }
   add_stop(result.stop_ids, eos, vocab);
   add_stop(result.stop_ids, eot, vocab);
@@ -148,16 +182,8 @@ Result<Vocabulary> load_gguf(const Checkpoint& checkpoint, int64_t vocab) {
 // tokenizer_config.json and generation_config.json of a model that came as GGUF.
 Status write_from_gguf(const Vocabulary& vocabulary, const std::string& directory) {
   const Tokenizer& tokenizer = vocabulary.tokenizer;
-  Json config = {{"tokenizer_class", "PreTrainedTokenizerFast"},
-                 {"clean_up_tokenization_spaces", false}};
-  Json generation = Json::object();
-  if (tokenizer.bos() >= 0) {
-    config["bos_token"] = std::string(tokenizer.token_text(tokenizer.bos()));
-    generation["bos_token_id"] = tokenizer.bos();
-  }
-  if (tokenizer.eos() >= 0) {
-    config["eos_token"] = std::string(tokenizer.token_text(tokenizer.eos()));
-  }
+  Json config = tokenizer.export_tokenizer_config(), generation = Json::object();
+  if (tokenizer.bos() >= 0) generation["bos_token_id"] = tokenizer.bos();
   if (!vocabulary.stop_ids.empty()) generation["eos_token_id"] = vocabulary.stop_ids;
   if (vocabulary.chat_template) config["chat_template"] = *vocabulary.chat_template;
   AWQ_TRY(write_file(path_join(directory, "tokenizer.json"),

@@ -22,9 +22,8 @@ struct Vocabulary {
 /// it is an error.
 Result<Vocabulary> load_vocabulary(const Checkpoint& checkpoint, int64_t vocab);
 
-/// Writes the tokenizer and generation files of `checkpoint` into a Hugging Face directory: copied
-/// byte for byte from a directory, made from the vocabulary of a GGUF file. `path_of(name)` gives
-/// the path to write.
+/// Writes the tokenizer and generation files of `checkpoint` into the Hugging Face directory
+/// `directory`: copied byte for byte from a directory, made from the vocabulary of a GGUF file.
 Status write_vocabulary(const Checkpoint& checkpoint, const Vocabulary& vocabulary,
                         const std::string& directory);
 

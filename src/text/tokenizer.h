@@ -27,7 +27,7 @@ struct GgufVocabulary {
   std::vector<std::string> merges;    ///< "gpt2": "A B"
   TokenId bos = -1, eos = -1, eot = -1, unknown = -1, padding = -1;
   bool add_bos = false, add_eos = false, add_space_prefix = true;
-  bool add_bos_given = false;         ///< the file said it; else the model's custom holds
+  bool add_bos_given = false;         ///< the file said it; else as is usual for the model
 };
 
 struct EncodeOptions {

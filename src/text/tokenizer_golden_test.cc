@@ -212,13 +212,28 @@ void expect_corpus(const Tokenizer& tokenizer, const Json& expected, bool lossle
   EXPECT_EQ(tokenizer.decode(ids) == text, lossless);
 }
 
+// A megabyte of one character.
+void expect_runs(const Tokenizer& tokenizer, const Json& runs) {
+  for (const Json& run : runs) {
+    const auto unit = run.at("unit").get<std::string>();
+    std::string text;
+    for (size_t i = 0; i < run.at("times").get<size_t>(); ++i) text += unit;
+    const auto ids = encode(tokenizer, text, {.add_special = false, .parse_special = true});
+    EXPECT_EQ(ids.size(), run.at("count").get<size_t>()) << printable(unit);
+    EXPECT_EQ(fnv1a(ids), std::stoull(run.at("fnv1a").get<std::string>(), nullptr, 16))
+        << printable(unit);
+  }
+}
+
 TEST(TokenizerGolden, SmolLm2) {
   const std::string path = testing::smollm2_path();
   if (path.empty()) GTEST_SKIP() << "AWQ_SMOLLM2 is not set; tools/fetch_smollm2.sh prints it";
   const Tokenizer tokenizer = testing::load_gguf(path);
   const Json golden = read_golden("smollm2.json");
   expect_cases(tokenizer, golden);
-  expect_cases(from_document(tokenizer.export_tokenizer_json()), golden);
+  const Tokenizer exported = from_document(tokenizer.export_tokenizer_json());
+  expect_cases(exported, golden);
+  expect_runs(tokenizer, golden.at("runs"));
   expect_corpus(tokenizer, golden.at("wikitext2"), true);
 }
 
@@ -228,6 +243,7 @@ TEST(TokenizerGolden, TinyStories) {
   const Tokenizer tokenizer = from_document(read_json(path));
   const Json golden = read_golden("tinystories.json");
   expect_cases(tokenizer, golden);
+  expect_runs(tokenizer, golden.at("runs"));
   expect_corpus(tokenizer, golden.at("wikitext2"), false);  // "=" is unknown
 }
 
