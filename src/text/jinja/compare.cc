@@ -125,10 +125,19 @@ bool contains(Heap& heap, const Value& haystack, const Value& needle) {
   if (!is_iterable(haystack) || haystack.is(Type::loop)) {
     fail("argument of type '", type_name(haystack), "' is not iterable");
   }
-  const Ref<List> items = iterate(heap, haystack);
-  return std::any_of(items->items.begin(), items->items.end(), [&](const Value& item) {
+  const auto matches = [&](const Value& item) {
     return same_object(needle, item) || equal(heap, needle, item);
-  });
+  };
+  if (haystack.is(Type::iterator)) {  // taken up to the match, and no further
+    Iterator& iterator = haystack.as<Iterator>();
+    const auto& items = iterator.list->items;
+    while (iterator.next < items.size()) {
+      if (matches(items[iterator.next++])) return true;
+    }
+    return false;
+  }
+  const Ref<List> items = iterate(heap, haystack);
+  return std::any_of(items->items.begin(), items->items.end(), matches);
 }
 
 bool same_object(const Value& a, const Value& b) {

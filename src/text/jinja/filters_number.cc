@@ -81,16 +81,16 @@ Value filesizeformat(Interpreter& interpreter, const Value& input, const Argumen
   if (*bytes == 1) return make_text(heap, "1 Byte");
   if (*bytes < base) return make_text(heap, cat(truncate_float(*bytes), " Bytes"));
   static constexpr std::string_view kPrefixes = "kMGTPEZY";
-  double unit = base;
+  long double unit = base * base;  // holds powers of 1000 exactly, as Python's integers do
   size_t prefix = 0;
-  for (; prefix + 1 < kPrefixes.size() && !(*bytes < unit * base); ++prefix) unit *= base;
+  for (; prefix + 1 < kPrefixes.size() && !(*bytes < unit); ++prefix) unit *= base;
   FieldFormat field;
   field.type = 'f';
   field.precision = 1;
   std::string letters(1, kPrefixes[prefix]);
   if (binary) letters = prefix == 0 ? "Ki" : letters + "i";
   // In the order of Python's operations, so that the last digit rounds alike.
-  const std::string digits = format_number(Value::real(base * *bytes / (unit * base)), field);
+  const std::string digits = format_number(Value::real(base * *bytes / static_cast<double>(unit)), field);
   return make_text(heap, cat(digits, " ", letters, "B"));
 }
 

@@ -204,7 +204,6 @@ Interpreter::Flow Interpreter::run_for(const ForNode& node, const Ref<Scope>& sc
     throw;
   }
   if (node.condition != nullptr) items = filter_items(node, scope, items);
-  if (items->items.empty()) return run(node.otherwise, inner(scope));
   auto loop = heap_.make<Loop>();
   loop->items = items;
   loop->depth = depth;
@@ -214,6 +213,7 @@ Interpreter::Flow Interpreter::run_for(const ForNode& node, const Ref<Scope>& sc
   }
   const Value loop_object(Type::loop, loop);
   Ref<Scope> body = inner(scope);
+  bool completed = false;
   for (size_t i = 0; i < items->items.size(); ++i) {
     heap_.step();
     loop->index = i;
@@ -227,9 +227,12 @@ Interpreter::Flow Interpreter::run_for(const ForNode& node, const Ref<Scope>& sc
     }
     if (loop_name_ != kNoName) body->set(loop_name_, loop_object);
     assign(*node.target, items->items[i], body);
-    if (run(node.body, body) == Flow::break_loop) break;
+    const Flow flow = run(node.body, body);
+    if (flow == Flow::break_loop) break;
+    if (flow == Flow::next) completed = true;
   }
-  return Flow::next;
+  // As jinja2 has it: the else also runs when break or continue cut every round short.
+  return completed ? Flow::next : run(node.otherwise, inner(scope));
 }
 
 Interpreter::Flow Interpreter::run_capture(const CaptureNode& node, const Ref<Scope>& scope) {

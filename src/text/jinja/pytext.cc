@@ -95,9 +95,8 @@ std::vector<std::string_view> rsplit_space(std::string_view text, int64_t limit)
   size_t first = 0;
   if (limit >= 0 && words.size() > static_cast<size_t>(limit)) {
     first = words.size() - static_cast<size_t>(limit);
-    // What is left of the last `limit` words stays whole, white space inside included.
-    const size_t end = words[first - 1].end;
-    parts.push_back(strip(text.substr(0, end), nullptr, true, false));
+    // What is left of the last `limit` words stays whole, white space included.
+    parts.push_back(text.substr(0, words[first - 1].end));
   }
   for (size_t i = first; i < words.size(); ++i) {
     parts.push_back(text.substr(words[i].begin, words[i].end - words[i].begin));
