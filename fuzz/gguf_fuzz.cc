@@ -1,0 +1,45 @@
+// fuzz: model
+// A GGUF file: metadata, tensors, the config they amount to, and the weights of its blocks.
+#include <cstdint>
+#include <vector>
+
+#include "base/check.h"
+#include "base/thread_pool.h"
+#include "model/tensor_reader.h"
+
+namespace awq {
+namespace {
+
+constexpr int64_t kElements = 1 << 16;  // of a tensor, so that one input stays quick
+
+void decode(const Checkpoint& checkpoint, const TensorInfo& tensor) {
+  AWQ_CHECK(tensor.data.size() ==
+                dtype_bytes(tensor.dtype, static_cast<uint64_t>(tensor.shape.elements())),
+            tensor.name);
+  if (tensor.shape.elements() > kElements) return;
+  std::vector<float> out(static_cast<size_t>(tensor.shape.elements()) + 1);
+  static_cast<void>(checkpoint.read_rows(tensor, 0, tensor.shape.rows(), out.data()));
+}
+
+void read_model(const Checkpoint& checkpoint) {
+  static ThreadPool pool(1);
+  const auto reader = TensorReader::open(checkpoint);
+  if (!reader.ok() || reader->arch().sizes.layers > 4) return;
+  static_cast<void>(reader->check_frame_finite(pool));
+  for (int64_t layer = 0; layer < reader->arch().sizes.layers; ++layer) {
+    static_cast<void>(reader->read_block(layer, pool));
+    reader->release_block(layer);
+  }
+}
+
+}  // namespace
+}  // namespace awq
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  const auto checkpoint =
+      awq::Checkpoint::from_gguf({reinterpret_cast<const std::byte*>(data), size}, "fuzz");
+  if (!checkpoint.ok()) return 0;
+  for (const awq::TensorInfo& tensor : checkpoint->tensors()) awq::decode(*checkpoint, tensor);
+  awq::read_model(*checkpoint);
+  return 0;
+}
