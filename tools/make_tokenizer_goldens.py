@@ -203,6 +203,8 @@ def pre_tokenizer_variants():
     yield "byte level with prefix", byte_level(prefix=True)
     yield "classes", split({"Regex": r"\s|\S\w|[^\s\w]+|\d|[[:alpha:]]|\h+"})
     yield "lookaround", split({"Regex": r"(?<=a).|\b\w|(?i)TH(?=e)|^.|.$|x{2,3}?"})
+    for behavior in ("Isolated", "MergedWithPrevious", "MergedWithNext", "Contiguous"):
+        yield f"split empty {behavior}", split({"Regex": r"x*|\b"}, behavior)
     for scheme in ("always", "first", "never"):
         for cut in (True, False):
             yield f"metaspace {scheme} {cut}", {
@@ -216,6 +218,7 @@ def normalizer_variants():
     yield "strip", {"type": "Strip", "strip_left": True, "strip_right": True}
     yield "strip right", {"type": "Strip", "strip_left": False, "strip_right": True}
     yield "replace", {"type": "Replace", "pattern": {"Regex": r"\s+"}, "content": " "}
+    yield "replace empty", {"type": "Replace", "pattern": {"Regex": "e*"}, "content": "a"}
     yield "llama", sequence("normalizers", {"type": "Prepend", "prepend": "▁"},
                             {"type": "Replace", "pattern": {"String": " "}, "content": "▁"})
 

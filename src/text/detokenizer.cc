@@ -1,4 +1,3 @@
-#include "text/byte_alphabet.h"
 #include "text/tokenizer.h"
 #include "text/tokenizer_impl.h"
 

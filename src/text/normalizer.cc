@@ -49,19 +49,14 @@ Result<std::string> replace_all(std::string_view text, const Pattern& pattern,
                                 std::string_view content, size_t limit, RegexScratch& scratch) {
   std::string out;
   out.reserve(text.size() + text.size() / 4);
-  size_t done = 0, from = 0;
-  while (from <= text.size()) {
-    AWQ_ASSIGN(const std::optional<Span> match, pattern.find(text, from, scratch));
-    if (!match) break;
-    out.append(text.substr(done, match->begin - done));
+  size_t done = 0;
+  AWQ_TRY(pattern.for_each_match(text, scratch, [&](const Span& match) -> Status {
+    out.append(text.substr(done, match.begin - done));
     out.append(content);
-    if (out.size() > limit) return bad_input(cat("a replacement grew the text over ", limit, " bytes"));
-    done = from = match->end;
-    if (match->size() == 0) {  // step over one character, which stays
-      if (from >= text.size()) break;
-      next_character(text, from);
-    }
-  }
+    done = match.end;
+    if (out.size() <= limit) return {};
+    return bad_input(cat("a replacement grew the text over ", limit, " bytes"));
+  }));
   out.append(text.substr(done));
   return out;
 }

@@ -20,9 +20,33 @@ struct Pattern {
 
   /// {"String": "..."} or {"Regex": "..."}.
   static Result<Pattern> from_json(const JsonField& field);
+
+  /// Calls `visit(Span)`, which returns a Status, for all matches in order. An empty match where
+  /// the one before ended does not count, as in the reference.
+  template <class Visit>
+  Status for_each_match(std::string_view subject, RegexScratch& scratch, Visit&& visit) const;
+
+ private:
   Result<std::optional<Span>> find(std::string_view subject, size_t from,
                                    RegexScratch& scratch) const;
 };
+
+template <class Visit>
+Status Pattern::for_each_match(std::string_view subject, RegexScratch& scratch,
+                               Visit&& visit) const {
+  size_t last_end = std::string_view::npos;
+  for (size_t from = 0; from <= subject.size() && !subject.empty();) {
+    AWQ_ASSIGN(const std::optional<Span> match, find(subject, from, scratch));
+    if (!match) break;
+    from = match->end;
+    if (match->size() > 0 || match->end != last_end) AWQ_TRY(visit(*match));
+    last_end = match->end;
+    if (match->size() > 0) continue;
+    if (from == subject.size()) break;
+    next_character(subject, from);
+  }
+  return {};
+}
 
 class Normalizer {
  public:

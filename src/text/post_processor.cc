@@ -4,6 +4,7 @@ namespace awq {
 namespace {
 
 constexpr int kMaxNesting = 8;
+constexpr size_t kMaxPieces = 64;  // each is looked up in a list of the file's choosing
 
 Result<TokenId> known_id(const JsonField& field, const TokenTable& vocabulary) {
   AWQ_ASSIGN(const int64_t id, field.integer(0, TokenTable::kMaxTokens - 1));
@@ -16,6 +17,7 @@ Result<TokenId> known_id(const JsonField& field, const TokenTable& vocabulary) {
 Status add_template(const JsonField& field, const TokenTable& vocabulary, PostProcessor& out) {
   const JsonField single = field["single"];
   if (!single.array()) return single.error("expected an array");
+  if (single.size() > kMaxPieces) return single.error(cat("more than ", kMaxPieces, " pieces"));
   std::vector<TokenId> before, after;
   bool seen = false;
   for (size_t i = 0; i < single.size(); ++i) {

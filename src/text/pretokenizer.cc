@@ -47,13 +47,10 @@ Status Pretokenizer::find_cuts(const Step& step, std::string_view text, Scratch&
     done = end;
   };
   if (step.kind == Kind::pattern || step.kind == Kind::metaspace) {
-    for (size_t from = 0; from < text.size();) {
-      AWQ_ASSIGN(const std::optional<Span> found, step.pattern.find(text, from, scratch.regex));
-      if (!found) break;
-      match(found->begin, found->end);
-      from = found->end;
-      if (found->size() == 0 && from < text.size()) next_character(text, from);
-    }
+    AWQ_TRY(step.pattern.for_each_match(text, scratch.regex, [&](const Span& found) -> Status {
+      match(found.begin, found.end);
+      return {};
+    }));
   } else if (step.kind == Kind::words) {  // \w+|[^\w\s]+, its matches kept and the rest removed
     for (size_t i = 0; i < text.size();) {
       const size_t begin = i;

@@ -2,7 +2,6 @@
 
 #include <new>
 
-#include "text/byte_alphabet.h"
 #include "text/tokenizer_impl.h"
 
 namespace awq {
