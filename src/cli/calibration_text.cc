@@ -80,6 +80,7 @@ Result<std::vector<TokenId>> from_model(const OpenCheckpoint& source, const Cali
 
 void add_calibration_options(CLI::App& verb, CalibrationText& text) {
   verb.add_option("--calib", text.source, "calibration text file, or self: the model writes it")
+      ->type_name("FILE")
       ->capture_default_str();
   verb.add_option("--calib-samples", text.samples, "calibration sequences")
       ->check(CLI::Range(int64_t{1}, int64_t{1} << 20))
@@ -95,13 +96,18 @@ Result<std::vector<TokenId>> calibration_tokens(const OpenCheckpoint& source,
   return text.source == "self" ? from_model(source, text, ops) : from_file(source, text);
 }
 
-void plan_calibration_text(const Arch& arch, const CalibrationText& text, QuantizePlan& plan) {
+void plan_calibration_text(const TensorReader& reader, const CalibrationText& text,
+                           QuantizePlan& plan) {
   if (text.source != "self") return;
+  const Arch& arch = reader.arch();
   const CorpusOptions options = corpus_options(text);
   const uint64_t parameters = static_cast<uint64_t>(parameter_count(arch));
   plan.flops += 2.0 * static_cast<double>(parameters) * static_cast<double>(options.tokens);
-  plan.peak_bytes = std::max(
-      plan.peak_bytes, (uint64_t{64} << 20) + 2 * parameters + corpus_bytes(arch, options));
+  // The whole model is held in its stored type, or in half precision where that is packed.
+  const TensorInfo* raw = reader.raw_weight(Slot::down, 0);
+  const uint64_t width = raw != nullptr && raw->dtype == DType::f32 ? 4 : 2;
+  const uint64_t sampling = (uint64_t{64} << 20) + width * parameters + corpus_bytes(arch, options);
+  plan.peak_bytes = std::max(plan.peak_bytes, with_allocator_slack(sampling));
 }
 
 }  // namespace awq

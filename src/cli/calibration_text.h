@@ -23,6 +23,7 @@ Result<std::vector<TokenId>> calibration_tokens(const OpenCheckpoint& source,
                                                 const CalibrationText& text, const Ops& ops);
 
 /// Adds what making the text needs.
-void plan_calibration_text(const Arch& arch, const CalibrationText& text, QuantizePlan& plan);
+void plan_calibration_text(const TensorReader& reader, const CalibrationText& text,
+                           QuantizePlan& plan);
 
 }  // namespace awq

@@ -8,7 +8,7 @@
 namespace awq {
 
 void add_text_options(CLI::App& verb, TextOptions& options) {
-  verb.add_option("--text", options.text, "the text file to score")->required();
+  verb.add_option("--text", options.text, "the text file to score")->required()->type_name("FILE");
   verb.add_option("--protocol", options.protocol,
                   "plain: the file as it is; wikitext2: its lines joined as the data set's rows")
       ->check(CLI::IsMember({"plain", "wikitext2"}))
@@ -34,6 +34,10 @@ Result<Windows> prepare_windows(const TextOptions& options, const Tokenizer& tok
             arch.sizes.context));
   }
   const size_t count = tokens.size();
+  if (count < 2) {
+    return bad_input(cat(printable(options.text), ": ", count, " tokens; at least 2 are needed to ",
+                         "score one"));
+  }
   AWQ_ASSIGN(Windows windows, cut_windows(std::move(tokens), window, options.max_windows));
   say(cat(count, " tokens, ", windows.count, " windows of ", windows.window));
   return windows;

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/progress.h"
+#include "cli/help.h"
 #include "cli/verb.h"
 
 namespace awq {
@@ -58,6 +59,7 @@ int report_usage(const CLI::App& app, const std::vector<std::string>& words,
 
 int run(int argc, char** argv) {
   CLI::App app("awq: quantize language models with AWQ, measure the loss, run the result", "awq");
+  app.formatter(std::make_shared<HelpFormatter>());  // inherited by the verbs
   app.set_version_flag("--version", AWQ_VERSION);
   app.footer(kFooter);
   app.require_subcommand(0, 1);
@@ -82,7 +84,7 @@ int run(int argc, char** argv) {
     app.parse(argc, argv);
   } catch (const CLI::CallForHelp&) {
     const auto chosen = app.get_subcommands();
-    const Status status = print(chosen.empty() ? app.help() : chosen.front()->help());
+    const Status status = print(chosen.empty() ? app.help() : chosen.front()->help("awq"));
     return status.ok() ? 0 : 1;
   } catch (const CLI::CallForVersion&) {
     const Status status = print(cat("awq ", AWQ_VERSION, "\n"));

@@ -18,6 +18,7 @@ Status perplexity(const PerplexityOptions& options) {
              measure_perplexity(session.engine(), windows, window_progress(windows)));
   if (options.model.json) {
     Json json = perplexity_json(result);
+    json["bytes"] = session.checkpoint().file_bytes();
     json["peak_rss_bytes"] = peak_rss_bytes();
     return print_json(json);
   }

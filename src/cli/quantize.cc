@@ -107,13 +107,17 @@ Status quantize(const Options& options) {
   const std::unique_ptr<Device> device = make_cpu_device(options.threads);
   AWQ_ASSIGN(const Ops ops, make_cpu_ops(*device, options.backend));
 
-  QuantizePlan plan = plan_quantize(
-      arch, quantize, calibrated ? options.calibration.samples * options.calibration.length : 0);
-  if (calibrated) plan_calibration_text(arch, options.calibration, plan);
+  const int64_t wanted = options.calibration.samples * options.calibration.length;
+  QuantizePlan plan = plan_quantize(*source.reader, quantize, calibrated ? wanted : 0);
+  if (calibrated) plan_calibration_text(*source.reader, options.calibration, plan);
   AWQ_TRY(check_memory(options, plan));
   if (options.dry_run) return dry_run(options, quantize, plan, ops);
   if (options.out.empty()) return usage_error("-o OUT is required: the directory to write");
-  AWQ_ASSIGN(OutputDirectory output, OutputDirectory::create(options.out, options.overwrite));
+  std::vector<std::string> inputs = {options.model};
+  if (options.calibration.source != "self") inputs.push_back(options.calibration.source);
+  AWQ_ASSIGN(OutputDirectory output,
+             OutputDirectory::create(options.out, options.overwrite, inputs));
+  AWQ_TRY(source.reader->check_frame_finite(device->pool()));
 
   std::vector<TokenId> tokens;
   double text_seconds = 0;
@@ -156,7 +160,8 @@ void add_quantize(CLI::App& app, Outcome& outcome) {
   auto options = std::make_shared<Options>();
   CLI::App* verb = app.add_subcommand("quantize", "search AWQ scales and clips, pack, write");
   add_model_argument(*verb, options->model);
-  verb->add_option("-o,--output", options->out, "directory to write (must not exist)");
+  verb->add_option("-o,--output", options->out, "directory to write (must not exist)")
+      ->type_name("OUT");
   verb->add_option("--method", options->method, "awq, or rtn: plain rounding to nearest")
       ->check(CLI::IsMember({"awq", "rtn"}))
       ->capture_default_str();
@@ -178,7 +183,8 @@ void add_quantize(CLI::App& app, Outcome& outcome) {
                  "fold v into o only where their shapes are equal, as llm-awq does");
   verb->add_flag("--reference-arithmetic", options->reference_arithmetic,
                  "round every intermediate to half precision, as llm-awq does");
-  verb->add_option("--max-ram", options->max_ram, "refuse to use more memory, e.g. 900MB");
+  verb->add_option("--max-ram", options->max_ram, "refuse to use more memory, e.g. 900MB")
+      ->type_name("SIZE");
   verb->add_flag("--dry-run", options->dry_run, "predict memory, time and size; write nothing");
   verb->add_flag("--overwrite", options->overwrite, "replace OUT if it exists");
   add_threads_option(*verb, options->threads, options->backend);

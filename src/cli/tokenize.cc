@@ -41,7 +41,7 @@ void add_tokenize(CLI::App& app, Outcome& outcome) {
   CLI::App* verb = app.add_subcommand("tokenize", "show the tokens of a text");
   add_model_argument(*verb, options->model);
   auto* text = verb->add_option("TEXT", options->text, "the text (default: standard input)");
-  verb->add_option("--text-file", options->file, "read the text from a file")->excludes(text);
+  verb->add_option("--text-file", options->file, "read the text from a file")->type_name("FILE")->excludes(text);
   verb->add_flag("--no-special", options->no_special, "do not add begin or end tokens");
   verb->add_flag("--plain", options->plain, "treat text that spells a special token as plain text");
   add_json_option(*verb, options->json);

@@ -15,6 +15,7 @@ void add_threads_option(CLI::App& verb, int& threads, std::string& backend) {
   verb.add_option("--threads", threads, "threads to use (default: all this process may use)")
       ->check(CLI::Range(1, 1024));
   verb.add_option("--backend", backend, "instruction set: auto, scalar, avx2, avx512")
+      ->type_name("NAME")
       ->capture_default_str();
 }
 

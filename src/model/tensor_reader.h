@@ -31,6 +31,10 @@ class TensorReader {
   /// The weight in f32: [out, in] of a linear, [hidden] of a norm.
   Result<FloatTensor> read_weight(Slot slot, int64_t layer, const Shape& shape,
                                   ThreadPool& pool) const;
+  /// The weight of a linear in half precision, [out, in], decoded without a copy in f32; empty when
+  /// half precision cannot hold some value.
+  Result<std::vector<uint16_t>> read_half(const Linear& linear, int64_t layer,
+                                          ThreadPool& pool) const;
   /// Empty when `present` is false.
   Result<FloatTensor> read_bias(Slot slot, int64_t layer, const Shape& shape, bool present) const;
 

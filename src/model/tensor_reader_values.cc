@@ -6,9 +6,20 @@
 #include <mutex>
 #include <span>
 
+#include "base/float16.h"
 #include "model/tensor_reader.h"
 
 namespace awq {
+
+// False when one is too large for half precision.
+static bool to_half(std::span<const float> values, uint16_t* half) {
+  bool inside = true;
+  for (size_t i = 0; i < values.size(); ++i) {
+    half[i] = float_to_half(values[i]);
+    inside &= (half[i] & 0x7C00) != 0x7C00;
+  }
+  return inside;
+}
 
 Result<QuantWeight> TensorReader::read_quantized_linear(const Linear& linear,
                                                         int64_t layer) const {
@@ -64,6 +75,37 @@ Result<FloatTensor> TensorReader::read_weight(Slot slot, int64_t layer, const Sh
   AWQ_TRY(status);
   if (permuted(slot)) unpermute(result);
   return result;
+}
+
+Result<std::vector<uint16_t>> TensorReader::read_half(const Linear& linear, int64_t layer,
+                                                      ThreadPool& pool) const {
+  const Shape shape = linear_shape(arch_, linear);
+  AWQ_ASSIGN(const TensorInfo* tensor, need(linear.slot, layer, ".weight", shape));
+  const int64_t columns = shape.columns();
+  std::vector<uint16_t> half(static_cast<size_t>(shape.elements()));
+  std::atomic<bool> fits = true;
+  Status status;
+  std::mutex mutex;
+  if (permuted(linear.slot)) {
+    AWQ_ASSIGN(const FloatTensor weight, read_weight(linear.slot, layer, shape, pool));
+    fits = to_half(weight.values, half.data());
+  } else {
+    pool.parallel_for(shape.rows(), 64, [&](int64_t begin, int64_t end) {
+      std::vector<float> row(static_cast<size_t>(columns));
+      for (int64_t r = begin; r < end; ++r) {
+        if (const Status read = checkpoint_->read_rows(*tensor, r, 1, row.data()); !read.ok()) {
+          std::lock_guard lock(mutex);
+          status = read;
+          return;
+        }
+        if (!to_half(row, half.data() + r * columns)) fits = false;
+      }
+    });
+  }
+  AWQ_TRY(status);
+  checkpoint_->release(*tensor);
+  if (!fits) half.clear();
+  return half;
 }
 
 Result<FloatTensor> TensorReader::read_bias(Slot slot, int64_t layer, const Shape& shape,

@@ -1,7 +1,5 @@
 #include "model/weights.h"
 
-#include <atomic>
-
 #include "base/float16.h"
 
 namespace awq {
@@ -24,22 +22,6 @@ DeviceBuffer upload_floats(Device& device, const std::vector<float>& values) {
 }
 
 namespace {
-
-// In half precision, or empty when a value is out of its range.
-std::vector<uint16_t> to_half(const FloatTensor& tensor, ThreadPool& pool) {
-  std::vector<uint16_t> half(tensor.values.size());
-  std::atomic<bool> fits = true;
-  pool.parallel_for(static_cast<int64_t>(half.size()), 1 << 16, [&](int64_t begin, int64_t end) {
-    bool inside = true;
-    for (auto i = static_cast<size_t>(begin); i < static_cast<size_t>(end); ++i) {
-      half[i] = float_to_half(tensor.values[i]);
-      inside &= (half[i] & 0x7C00) != 0x7C00;
-    }
-    if (!inside) fits = false;
-  });
-  if (!fits) half.clear();
-  return half;
-}
 
 // Where the tensor lies, or a copy in `storage`: kernels read whole numbers, files may hold them at
 // any byte.
@@ -68,13 +50,15 @@ class Loader {
       AWQ_TRY(reader_.checkpoint().check_unchanged());
       reader_.checkpoint().release(*raw);
     } else {
-      AWQ_ASSIGN(const FloatTensor weight,
-                 reader_.read_weight(linear.slot, layer, shape, device_.pool()));
-      const std::vector<uint16_t> half = to_half(weight, device_.pool());
-      result.weight =
-          half.empty()
-              ? ops_.pack_float(device_, {weight.values.data(), DType::f32, shape[0], shape[1]})
-              : ops_.pack_float(device_, {half.data(), DType::f16, shape[0], shape[1]});
+      AWQ_ASSIGN(const std::vector<uint16_t> half, reader_.read_half(linear, layer, device_.pool()));
+      if (!half.empty()) {
+        result.weight = ops_.pack_float(device_, {half.data(), DType::f16, shape[0], shape[1]});
+      } else {
+        AWQ_ASSIGN(const FloatTensor weight,
+                   reader_.read_weight(linear.slot, layer, shape, device_.pool()));
+        result.weight =
+            ops_.pack_float(device_, {weight.values.data(), DType::f32, shape[0], shape[1]});
+      }
     }
     AWQ_ASSIGN(const FloatTensor bias,
                reader_.read_bias(linear.slot, layer, {shape[0]}, linear.bias));

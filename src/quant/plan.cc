@@ -58,10 +58,17 @@ double search_flops(const Arch& arch, const QuantizeOptions& options, int64_t to
 
 }  // namespace
 
-QuantizePlan plan_quantize(const Arch& arch, const QuantizeOptions& options, int64_t tokens) {
+uint64_t with_allocator_slack(uint64_t bytes) { return bytes + bytes / 16; }
+
+QuantizePlan plan_quantize(const TensorReader& reader, const QuantizeOptions& options,
+                           int64_t tokens) {
+  const Arch& arch = reader.arch();
   const auto layers = static_cast<uint64_t>(arch.sizes.layers);
   const auto table = static_cast<uint64_t>(arch.sizes.vocab * arch.sizes.hidden) * 2;
   const uint64_t tables = arch.tied_head ? table : 2 * table;
+  // Held in the stored type, which may be f32.
+  const TensorInfo* raw = reader.raw_weight(Slot::embed, 0);
+  const uint64_t held = raw != nullptr && raw->dtype == DType::f32 ? 2 * tables : tables;
   const auto block = static_cast<uint64_t>(block_elements(arch)) * sizeof(float);
   int64_t largest = 0;
   for (const Linear& linear : block_linears(arch.block)) {
@@ -69,9 +76,9 @@ QuantizePlan plan_quantize(const Arch& arch, const QuantizeOptions& options, int
   }
   QuantizePlan plan;
   plan.output_bytes = layers * packed_block_bytes(arch, options.format) + tables;
-  // The float embedding is decoded once, before anything else is held.
-  const uint64_t frame_peak = kProgram + tables + 2 * table;
-  uint64_t work = kProgram + tables + 2 * block +
+  // A table is read, packed and dropped while the other one may be held already.
+  const uint64_t frame_peak = kProgram + held + 2 * table;
+  uint64_t work = kProgram + (options.method == Method::awq ? held : 0) + 2 * block +
                   static_cast<uint64_t>(largest) * (sizeof(float) + 2);
   if (options.method == Method::awq) {
     work += Calibration::bytes(arch, tokens, options.calibration_length);
@@ -87,7 +94,7 @@ QuantizePlan plan_quantize(const Arch& arch, const QuantizeOptions& options, int
                     forward_flops(arch, options.calibration_length);
     }
   }
-  plan.peak_bytes = std::max(frame_peak, work);
+  plan.peak_bytes = with_allocator_slack(std::max(frame_peak, work));
   return plan;
 }
 

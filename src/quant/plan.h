@@ -15,7 +15,11 @@ struct QuantizePlan {
 };
 
 /// `tokens` of calibration (0 for RTN).
-QuantizePlan plan_quantize(const Arch& arch, const QuantizeOptions& options, int64_t tokens);
+QuantizePlan plan_quantize(const TensorReader& reader, const QuantizeOptions& options,
+                           int64_t tokens);
+
+/// `bytes` that a program asks for, as the resident memory that they become.
+uint64_t with_allocator_slack(uint64_t bytes);
 
 /// Operations per second of the Gram product on this machine, measured in a fraction of a second.
 double measure_flops(const Ops& ops);

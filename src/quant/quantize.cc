@@ -39,13 +39,13 @@ class Quantizer {
              const std::function<void(const QuantizeProgress&)>& on_layer) {
     AWQ_ASSIGN(QuantizedWriter writer,
                QuantizedWriter::create(reader_, options_.format, output));
+    AWQ_TRY(writer.write_frame(ops_.device->pool()));  // first: its tables need room
     std::optional<Model> frame;
     std::optional<Calibration> calibration;
     if (options_.method == Method::awq) {
       AWQ_ASSIGN(frame, load_frame(reader_, ops_));
       calibration.emplace(*frame, tokens, options_.calibration_length);
     }
-    AWQ_TRY(writer.write_frame(ops_.device->pool()));
     for (int64_t layer = 0; layer < arch_.sizes.layers; ++layer) {
       QuantizeProgress progress{layer + 1, arch_.sizes.layers};
       Timer timer;

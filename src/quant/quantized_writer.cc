@@ -75,15 +75,10 @@ Status QuantizedWriter::write_table(const Linear& linear, ThreadPool& pool) {
     AWQ_TRY(writer_.write(name, raw->data.data(), raw->data.size()));
     reader_->checkpoint().release(*raw);
   } else {
-    const Shape shape = linear_shape(reader_->arch(), linear);
-    AWQ_ASSIGN(const FloatTensor table, reader_->read_weight(linear.slot, 0, shape, pool));
-    std::vector<uint16_t> half(table.values.size());
-    for (size_t i = 0; i < half.size(); ++i) {
-      half[i] = float_to_half(table.values[i]);
-      if ((half[i] & 0x7C00) == 0x7C00) {
-        return bad_input(cat("tensor ", name, " holds ", table.values[i], " at element ", i,
-                             ", which half precision cannot hold"));
-      }
+    AWQ_ASSIGN(const std::vector<uint16_t> half, reader_->read_half(linear, 0, pool));
+    if (half.empty()) {
+      return bad_input(cat(printable(reader_->checkpoint().path()), ": tensor ", name,
+                           " holds a value beyond 65504, which half precision cannot hold"));
     }
     AWQ_TRY(writer_.write(name, half.data(), half.size() * sizeof(uint16_t)));
   }

@@ -1,0 +1,204 @@
+// What the program refuses, and how: exit codes, messages, and what is left on disk. The rows CL of
+// the test matrix.
+#include <sys/stat.h>
+
+#include "cli/program_under_test.h"
+
+namespace awq::testing {
+namespace {
+
+class Refusals : public ::testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    folder_ = new Folder();
+    write_tiny_checkpoint(*folder_ / "model");
+    AWQ_CHECK(write_file(*folder_ / "text.txt", tiny_text(20000)).ok());
+  }
+  static void TearDownTestSuite() {
+    delete folder_;
+    folder_ = nullptr;
+  }
+  static std::string path(const std::string& name) { return *folder_ / name; }
+
+  // The run must end with `code` and say all of `words` on stderr, and nothing on stdout.
+  static void expect_refused(int code, const std::vector<std::string>& arguments,
+                             const std::vector<std::string>& words) {
+    const ProgramResult run = run_awq(arguments);
+    EXPECT_EQ(run.exit_code, code) << dump_json(Json(arguments)) << "\n" << run.err;
+    EXPECT_EQ(run.out, "");
+    for (const std::string& word : words) {
+      EXPECT_NE(run.err.find(word), std::string::npos) << word << " in: " << run.err;
+    }
+  }
+
+  static Folder* folder_;
+};
+Folder* Refusals::folder_ = nullptr;
+
+TEST_F(Refusals, CL01_HelpAndSuggestions) {
+  for (const std::vector<std::string>& words :
+       {std::vector<std::string>{}, {"--help"}, {"-h"}, {"quantize", "--help"}}) {
+    const ProgramResult run = run_awq(words);
+    EXPECT_EQ(run.exit_code, 0);
+    EXPECT_NE(run.out.find("awq quantize"), std::string::npos) << run.out;
+  }
+  for (const char* verb : {"inspect", "quantize", "perplexity", "compare", "generate", "chat",
+                           "bench", "tokenize", "report"}) {
+    const ProgramResult run = run_awq({verb, "--help"});
+    EXPECT_EQ(run.exit_code, 0);
+    EXPECT_NE(run.out.find(cat("Example")), std::string::npos) << verb;
+  }
+  expect_refused(2, {"quantise", "x"}, {"did you mean quantize?"});
+  expect_refused(2, {"quantize", path("model"), "--metod", "rtn"}, {"did you mean --method?"});
+  expect_refused(2, {"chat"}, {"MODEL"});
+}
+
+TEST_F(Refusals, CL02_ValuesOutsideTheSet) {
+  expect_refused(2, {"quantize", path("model"), "-o", path("x"), "--bits", "5"}, {"--bits", "2,3,4,8"});
+  expect_refused(2, {"quantize", path("model"), "-o", path("x"), "--group", "7"}, {"--group", "64"});
+  for (const char* threads : {"0", "-1", "99999"}) {
+    expect_refused(2, {"bench", path("model"), "--threads", threads}, {"--threads"});
+  }
+  expect_refused(2, {"bench", path("model"), "--backend", "mmx"}, {"mmx", "scalar"});
+  expect_refused(2, {"generate", path("model"), "-p", "a", "--temp", "nan"}, {"--temp"});
+  expect_refused(2, {"generate", path("model"), "-p", "a", "--top-p", "1.5"}, {"--top-p"});
+  expect_refused(2, {"generate", path("model"), "-p", "a", "-n", "0"}, {"--max-tokens"});
+  expect_refused(2, {"generate", path("model"), "-p", std::string(300, 'a')}, {"300 tokens", "256"});
+  expect_refused(2, {"quantize", path("model"), "-o", path("x"), "--max-ram", "12 parsecs"},
+                 {"900MB"});
+  EXPECT_FALSE(directory_exists(path("x")));
+}
+
+TEST_F(Refusals, CL03_StdoutThatCannotBeWritten) {
+  RunOptions full;
+  full.stdout_path = "/dev/full";
+  const ProgramResult run = run_awq({"inspect", path("model"), "--json"}, full);
+  EXPECT_EQ(run.exit_code, 5) << run.err;
+  EXPECT_NE(run.err.find("stdout"), std::string::npos) << run.err;
+  EXPECT_NE(run_awq({"--help"}, full).exit_code, 0);
+  EXPECT_NE(run_awq({"generate", path("model"), "-p", "a", "-n", "4"}, full).exit_code, 0);
+}
+
+TEST_F(Refusals, CL06_PathsOfAnyKind) {
+  for (const std::string name : {"a b", "ünï", "new\nline", "-dash"}) {
+    const std::string copy = path(name);
+    std::filesystem::copy(path("model"), copy, std::filesystem::copy_options::recursive);
+    EXPECT_EQ(run_awq({"inspect", copy, "--json"}).exit_code, 0) << name;
+  }
+  RunOptions inside;
+  inside.directory = path("");
+  EXPECT_EQ(run_awq({"inspect", "--json", "--", "-dash"}, inside).exit_code, 0);
+  expect_refused(3, {"inspect", std::string(4096, 'x')}, {"xxx"});
+  expect_refused(3, {"inspect", path("no\x1b[31mthing")}, {"\\x1b"});
+  expect_refused(3, {"inspect", "/dev/zero"}, {"/dev/zero"});
+  ASSERT_EQ(::mkfifo(path("fifo").c_str(), 0600), 0);
+  expect_refused(3, {"inspect", path("fifo")}, {"fifo"});
+}
+
+TEST_F(Refusals, CL07_AnyEnvironment) {
+  RunOptions bare;
+  bare.environment = {"HOME=", "LANG=de_DE.UTF-8", "LC_ALL=de_DE.UTF-8", "TERM=dumb",
+                      "TMPDIR=/nonexistent"};
+  bare.directory = "/";
+  const ProgramResult run =
+      run_awq({"perplexity", path("model"), "--text", path("text.txt"), "--window", "64",
+               "--max-windows", "2", "--json"}, bare);
+  EXPECT_EQ(run.exit_code, 0) << run.err;
+  EXPECT_TRUE(parse_json(run.out, "stdout").ok()) << run.out;
+  EXPECT_EQ(run.err.find('\x1b'), std::string::npos);
+}
+
+TEST_F(Refusals, QuietStillSaysWhatWentWrong) {
+  const ProgramResult run = run_awq({"-q", "inspect", path("nowhere")});
+  EXPECT_EQ(run.exit_code, 3);
+  EXPECT_NE(run.err.find("nowhere"), std::string::npos);
+}
+
+TEST_F(Refusals, InputsThatAreNoModel) {
+  expect_refused(3, {"inspect", path("nowhere")}, {"nowhere"});
+  expect_refused(3, {"inspect", path("text.txt")}, {"text.txt"});
+  expect_refused(3, {"perplexity", path("model"), "--text", path("nowhere")}, {"nowhere"});
+  ASSERT_TRUE(write_file(path("short.txt"), "a").ok());
+  expect_refused(3, {"perplexity", path("model"), "--text", path("short.txt")}, {"short.txt"});
+  expect_refused(3, {"quantize", path("model"), "-o", path("y"), "--calib", path("short.txt")},
+                 {"short.txt", "--calib"});
+  EXPECT_FALSE(directory_exists(path("y")));
+  EXPECT_FALSE(directory_exists(path("y.partial")));
+}
+
+TEST_F(Refusals, QuantizedInputIsNotQuantizedAgain) {
+  ASSERT_EQ(run_awq({"quantize", path("model"), "-o", path("rtn"), "--method", "rtn"}).exit_code, 0);
+  expect_refused(3, {"quantize", path("rtn"), "-o", path("twice")}, {"already quantized"});
+}
+
+TEST_F(Refusals, OutputsThatExistOrAreInputs) {
+  std::filesystem::create_directory(path("taken"));
+  ASSERT_TRUE(write_file(path("taken/precious"), "1").ok());
+  const std::vector<std::string> rtn = {"quantize", path("model"), "--method", "rtn", "-o"};
+  const auto with = [&](std::vector<std::string> more) {
+    std::vector<std::string> words = rtn;
+    words.insert(words.end(), more.begin(), more.end());
+    return words;
+  };
+  expect_refused(2, with({path("taken")}), {"taken", "--overwrite"});
+  EXPECT_TRUE(file_exists(path("taken/precious")));
+  expect_refused(2, with({path("model"), "--overwrite"}), {"model"});
+  expect_refused(2, with({path("text.txt")}), {"text.txt"});
+  EXPECT_TRUE(file_exists(path("model/model.safetensors")));
+  EXPECT_NE(run_awq(with({"/proc/x"})).exit_code, 0);
+}
+
+TEST_F(Refusals, DryRunWritesNothingAndMaxRamIsEnforced) {
+  const ProgramResult dry = run_awq({"quantize", path("model"), "-o", path("dry"), "--dry-run", "--json"});
+  ASSERT_EQ(dry.exit_code, 0) << dry.err;
+  const auto plan = parse_json(dry.out, "stdout");
+  ASSERT_TRUE(plan.ok());
+  EXPECT_FALSE(directory_exists(path("dry")));
+  const ProgramResult real = run_awq({"quantize", path("model"), "-o", path("dry"), "--json"});
+  ASSERT_EQ(real.exit_code, 0) << real.err;
+  const auto report = parse_json(real.out, "stdout");
+  ASSERT_TRUE(report.ok());
+  EXPECT_LE((*report)["peak_rss_bytes"].get<int64_t>(), (*plan)["peak_rss_bytes"].get<int64_t>());
+  uintmax_t tensors = 0;
+  tensors += std::filesystem::file_size(path("dry/model.safetensors"));
+  EXPECT_NEAR((*plan)["output_bytes"].get<double>() / static_cast<double>(tensors), 1, 0.1);
+  expect_refused(5, {"quantize", path("model"), "-o", path("ram"), "--max-ram", "20MB"},
+                 {"--max-ram", "19.1 MiB"});
+}
+
+// Killed at any moment, a run leaves no OUT, or a whole one; and the next run succeeds.
+TEST_F(Refusals, KilledRunsLeaveNothingOrAll) {
+  const std::vector<std::string> words = {"quantize", path("model"), "-o", path("killed"),
+                                          "--calib", path("text.txt"), "--calib-samples", "32",
+                                          "--calib-length", "64", "--threads", "1"};
+  const auto begin = std::chrono::steady_clock::now();
+  ASSERT_EQ(run_awq(words).exit_code, 0);
+  const std::chrono::duration<double> whole = std::chrono::steady_clock::now() - begin;
+  const auto digest = read_file(path("killed/model.safetensors"));
+  ASSERT_TRUE(digest.ok());
+  constexpr int kKills = 24;
+  int absent = 0;
+  for (int i = 0; i < kKills; ++i) {
+    std::filesystem::remove_all(path("killed"));
+    RunOptions options;
+    options.kill_after_seconds = whole.count() * (i + 0.5) / kKills;
+    run_awq(words, options);
+    if (!directory_exists(path("killed"))) {
+      ++absent;
+      continue;
+    }
+    const auto now = read_file(path("killed/model.safetensors"));
+    ASSERT_TRUE(now.ok());
+    EXPECT_EQ(*now == *digest, true) << "half an output after kill " << i;
+    EXPECT_TRUE(file_exists(path("killed/config.json")));
+    EXPECT_TRUE(file_exists(path("killed/tokenizer.json")));
+  }
+  EXPECT_GT(absent, 0) << "no kill came in time: the test shows nothing";
+  std::filesystem::remove_all(path("killed"));
+  ASSERT_EQ(run_awq(words).exit_code, 0);
+  EXPECT_EQ(*read_file(path("killed/model.safetensors")) == *digest, true);
+  EXPECT_FALSE(directory_exists(path("killed.partial")));
+}
+
+}  // namespace
+}  // namespace awq::testing

@@ -1,0 +1,171 @@
+// The way of a user: quantize a checkpoint, measure it, run it. On a tiny random model.
+#include "cli/program_under_test.h"
+
+namespace awq::testing {
+namespace {
+
+class Verbs : public ::testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    folder_ = new Folder();
+    write_tiny_checkpoint(*folder_ / "float");
+    AWQ_CHECK(write_file(*folder_ / "text.txt", tiny_text(20000)).ok());
+    quantized_ = run_awq({"quantize", *folder_ / "float", "-o", *folder_ / "int4", "--calib",
+                          *folder_ / "text.txt", "--calib-samples", "16", "--calib-length", "64",
+                          "--json"});
+  }
+  static void TearDownTestSuite() {
+    delete folder_;
+    folder_ = nullptr;
+  }
+  static std::string path(const std::string& name) { return *folder_ / name; }
+
+  // Runs and parses what it printed: one JSON document and nothing else.
+  static Json json_of(const std::vector<std::string>& words) {
+    const ProgramResult run = run_awq(words);
+    EXPECT_EQ(run.exit_code, 0) << run.err;
+    const auto json = parse_json(run.out, "stdout");
+    EXPECT_TRUE(json.ok()) << run.out;
+    return json.ok() ? *json : Json();
+  }
+
+  static Folder* folder_;
+  static ProgramResult quantized_;
+};
+Folder* Verbs::folder_ = nullptr;
+ProgramResult Verbs::quantized_;
+
+void expect_keys(const Json& json, const std::vector<const char*>& keys) {
+  for (const char* key : keys) EXPECT_TRUE(json.contains(key)) << key << " in " << dump_json(json);
+}
+
+TEST_F(Verbs, QuantizeReportsGroupsLossesAndCost) {
+  ASSERT_EQ(quantized_.exit_code, 0) << quantized_.err;
+  const auto report = parse_json(quantized_.out, "stdout");
+  ASSERT_TRUE(report.ok());
+  expect_keys(*report, {"groups", "linears", "seconds", "peak_rss_bytes", "options",
+                        "input_fingerprint"});
+  ASSERT_EQ((*report)["groups"].size(), 8u);  // 2 layers of 4 fold groups
+  for (const Json& group : (*report)["groups"]) {
+    expect_keys(group, {"exponent", "loss_rounding", "loss_choice"});
+    EXPECT_LE(group["loss_choice"].get<double>(), group["loss_rounding"].get<double>());
+  }
+  for (const Json& linear : (*report)["linears"]) {
+    EXPECT_LE(linear["loss_clipped"].get<double>(), linear["loss_unclipped"].get<double>());
+  }
+  const auto file = read_json_file(path("int4/quantization_report.json"));
+  ASSERT_TRUE(file.ok());
+  EXPECT_EQ(*file, *report);
+  EXPECT_NE(quantized_.err.find("group 64"), std::string::npos) << "--group auto is said aloud";
+}
+
+TEST_F(Verbs, InspectTellsFloatFromPacked) {
+  const Json plain = json_of({"inspect", path("float"), "--json"});
+  expect_keys(plain, {"family", "parameters", "layers", "hidden", "heads", "kv_heads", "ffn",
+                      "vocab", "context", "quantization", "bytes"});
+  EXPECT_EQ(plain["quantization"], "F32");
+  EXPECT_EQ(json_of({"inspect", path("int4"), "--json"})["quantization"], "awq INT4-g64");
+}
+
+TEST_F(Verbs, CompareAgreesWithPerplexity) {
+  const std::vector<std::string> text = {"--text", path("text.txt"), "--window", "128", "--json"};
+  std::vector<std::string> words = {"perplexity", path("int4")};
+  words.insert(words.end(), text.begin(), text.end());
+  const Json perplexity = json_of(words);
+  expect_keys(perplexity, {"ppl", "ppl_stderr", "nll_per_window", "windows", "window", "tokens",
+                           "tokens_per_second"});
+  EXPECT_EQ(perplexity["window"], 128);
+  words = {"compare", path("float"), path("int4")};
+  words.insert(words.end(), text.begin(), text.end());
+  const Json compare = json_of(words);
+  expect_keys(compare, {"kl_mean", "kl_p99", "kl_max", "top1_agreement", "ppl_reference", "ppl"});
+  EXPECT_NEAR(compare["ppl"].get<double>() / perplexity["ppl"].get<double>(), 1, 1e-5);
+  EXPECT_GT(compare["kl_mean"].get<double>(), 0);
+  words[2] = path("float");
+  const Json same = json_of(words);
+  EXPECT_EQ(same["kl_max"], 0.0);
+  EXPECT_EQ(same["top1_agreement"], 1.0);
+}
+
+TEST_F(Verbs, GenerateIsDeterministicAndStreamsWhatJsonHolds) {
+  const std::vector<std::string> words = {"generate", path("int4"), "-p", "the weights", "-n",
+                                          "12", "--temp", "1", "--seed", "5"};
+  std::vector<std::string> json_words = words;
+  json_words.insert(json_words.end(), {"--json", "--logprobs", "3"});
+  const Json json = json_of(json_words);
+  expect_keys(json, {"text", "ids", "finish_reason", "logprobs"});
+  EXPECT_EQ(json["logprobs"].size(), json["ids"].size());
+  EXPECT_EQ(json_of(json_words)["ids"], json["ids"]);
+  const ProgramResult plain = run_awq(words);
+  EXPECT_EQ(plain.exit_code, 0);
+  EXPECT_EQ(plain.out, json["text"].get<std::string>() + "\n");
+  EXPECT_EQ(json["prompt_ids"].size(), 11u);
+}
+
+TEST_F(Verbs, TokenizeCountsAndRoundTrips) {
+  const Json json = json_of({"tokenize", path("float"), "a<|end|>", "--json"});
+  EXPECT_EQ(json["ids"], Json({97, 256}));
+  EXPECT_EQ(json["count"], 2);
+  const Json plain = json_of({"tokenize", path("float"), "a<|end|>", "--plain", "--json"});
+  EXPECT_EQ(plain["count"], 8);
+  EXPECT_EQ(json_of({"tokenize", path("float"), "--text-file", path("text.txt"), "--json"})["count"],
+            static_cast<int64_t>(read_file(path("text.txt"))->size()));
+}
+
+TEST_F(Verbs, ChatAnswersOneShotAndFromAPipe) {
+  const std::vector<std::string> words = {"chat", path("int4"), "-n", "8", "--temp", "0"};
+  std::vector<std::string> one_shot = words;
+  one_shot.insert(one_shot.end(), {"-p", "hello", "--json"});
+  const Json json = json_of(one_shot);
+  expect_keys(json, {"text", "ids", "finish_reason"});
+  RunOptions options;
+  options.input = "hello";
+  const ProgramResult piped = run_awq(words, options);
+  EXPECT_EQ(piped.exit_code, 0) << piped.err;
+  EXPECT_NE(piped.err.find("tokens/s"), std::string::npos) << "speed goes to stderr";
+}
+
+TEST_F(Verbs, BenchReportsTheRoofOfTheSameRun) {
+  const Json json = json_of({"bench", path("int4"), "-p", "16", "-n", "8", "-r", "2", "--json"});
+  ASSERT_EQ(json.size(), 2u);
+  EXPECT_EQ(json[0]["test"], "pp16");
+  EXPECT_EQ(json[1]["test"], "tg8");
+  for (const Json& entry : json) {
+    expect_keys(entry, {"tokens_per_second", "stddev", "bytes_per_token", "gb_per_second",
+                        "roof_gb_per_second", "percent_of_roof"});
+    EXPECT_GT(entry["tokens_per_second"].get<double>(), 0);
+  }
+}
+
+TEST_F(Verbs, EveryMethodBitWidthAndGroupRunsPacked) {
+  const Json bytes = json_of({"inspect", path("float"), "--json"})["bytes"];
+  for (const char* bits : {"2", "3", "4", "8"}) {
+    for (const char* group : {"32", "64", "none"}) {
+      for (const bool symmetric : {false, true}) {
+        const std::string out = path(cat("m", bits, group, symmetric));
+        std::vector<std::string> words = {"quantize", path("float"), "-o", out, "--method", "rtn",
+                                          "--bits", bits, "--group", group};
+        if (symmetric) words.push_back("--sym");
+        const ProgramResult run = run_awq(words);
+        ASSERT_EQ(run.exit_code, 0) << dump_json(Json(words)) << run.err;
+        const Json compare = json_of({"compare", path("float"), out, "--text", path("text.txt"),
+                                      "--window", "64", "--max-windows", "4", "--json"});
+        EXPECT_LT(compare["bytes"].get<int64_t>(), bytes.get<int64_t>());
+        const double bound = *bits == '8' ? 1e-2 : 1e9;
+        EXPECT_LT(compare["kl_mean"].get<double>(), bound);
+      }
+    }
+  }
+}
+
+TEST_F(Verbs, ReportMakesATable) {
+  const Json bench = json_of({"bench", path("int4"), "-p", "0", "-n", "4", "-r", "1", "--json"});
+  ASSERT_TRUE(write_file(path("bench.json"), dump_json(bench)).ok());
+  const ProgramResult run = run_awq({"report", cat("INT4=", path("bench.json"), ",",
+                                         path("int4/quantization_report.json"))});
+  EXPECT_EQ(run.exit_code, 0) << run.err;
+  EXPECT_NE(run.out.find("| INT4"), std::string::npos) << run.out;
+}
+
+}  // namespace
+}  // namespace awq::testing

@@ -1,0 +1,73 @@
+#!/usr/bin/env bash
+# The demonstration behind `make demo`: fetches a small real model, quantizes it with AWQ and by plain
+# rounding, measures what each lost, and lets the 4-bit model answer. Results stay in demo/.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+awq=build/bin/awq
+out=demo
+windows=${DEMO_WINDOWS:-8}
+started=$SECONDS
+
+step() { printf '\n== %s  [%d:%02d]\n' "$*" $(((SECONDS - started) / 60)) $(((SECONDS - started) % 60)) >&2; }
+
+mkdir -p "$out"
+step "the model: SmolLM2-135M-Instruct"
+model=$(tools/fetch_smollm2.sh)
+"$awq" inspect "$model"
+
+# English text in two disjoint parts: to calibrate on, and to measure on.
+if [ -n "${AWQ_DATA:-}" ] && [ -f "$AWQ_DATA/wikitext2/wiki.test.raw" ]; then
+  step "the text: WikiText-2 to measure on, other encyclopedia articles to calibrate on"
+  calibration=$AWQ_DATA/calibration/wiki.utf8
+  evaluation=(--text "$AWQ_DATA/wikitext2/wiki.test.raw" --protocol wikitext2)
+else
+  step "the text: the distribution's fortunes, every other one to calibrate on, the rest to measure on"
+  folder=/usr/share/games/fortunes
+  files=()
+  for file in "$folder"/*; do
+    case $file in *.dat | *.u8 | *ascii-art) ;; *) files+=("$file") ;; esac
+  done
+  awk -v calibration="$out/calibration.txt" -v evaluation="$out/evaluation.txt" '
+    BEGIN { printf "" > calibration; printf "" > evaluation }
+    function flush() {
+      if (text != "") printf "%s\n", text >> (count++ % 2 ? calibration : evaluation)
+      text = ""
+    }
+    FNR == 1 { flush() }
+    $0 == "%" { flush(); next }
+    { text = text $0 "\n" }
+    END { flush() }' "${files[@]}"
+  calibration=$out/calibration.txt
+  evaluation=(--text "$out/evaluation.txt")
+fi
+
+rows=()
+measure() { # NAME MODEL [REPORT]
+  if [ "$2" = "$model" ]; then
+    "$awq" perplexity "$2" "${evaluation[@]}" --max-windows "$windows" --json > "$out/$1.eval.json"
+  else
+    "$awq" compare "$model" "$2" "${evaluation[@]}" --max-windows "$windows" --json > "$out/$1.eval.json"
+  fi
+  "$awq" bench "$2" -p 512 -n 128 -r 3 --json > "$out/$1.bench.json"
+  rows+=("$1=$out/$1.eval.json,$out/$1.bench.json${3:+,$3}")
+}
+
+step "the float model"
+measure float "$model"
+for bits in 4 3; do
+  for method in rtn awq; do
+    name=$method-int$bits-g64
+    step "$name"
+    "$awq" quantize "$model" -o "$out/$name" --method $method --bits $bits --group 64 \
+      --calib "$calibration" --overwrite
+    measure "$name" "$out/$name" "$out/$name/quantization_report.json"
+  done
+done
+
+step "the table: $windows windows of 2048 tokens"
+"$awq" report "${rows[@]}" | tee "$out/table.md"
+
+step "the 4-bit model answers: What is the capital of France?"
+"$awq" chat "$out/awq-int4-g64" --temp 0 -n 64 -p "What is the capital of France?"
+
+step "done; talk to it yourself: $awq chat $out/awq-int4-g64"
