@@ -26,7 +26,8 @@ TEST(Gguf, ReadsMetadataAndTensors) {
   builder.array("words", 8, 2, GgufBuilder::text("a") + GgufBuilder::text("bc"));
   builder.array("scores", 6, 2, le(1.5f) + le(-2.0f)).array("types", 5, 2, le(1) + le(-1));
   builder.tensor("a", {2, 3}, 0, std::string(24, 'a')).tensor("b", {32}, 8, std::string(34, 'b'));
-  const auto file = parse(builder.build());
+  const std::string bytes = builder.build();  // the tensors point into it
+  const auto file = parse(bytes);
   ASSERT_TRUE(file.ok()) << file.error().message;
   EXPECT_EQ(std::get<std::string>(file->metadata.at("general.architecture")), "llama");
   EXPECT_EQ(std::get<uint64_t>(file->metadata.at("n")), 7u);
@@ -142,7 +143,8 @@ TEST(Gguf, GG06_Alignment) {
   GgufBuilder builder;
   builder.alignment = 64;
   builder.u32("general.alignment", 64).tensor("a", {1}, 0, "aaaa").tensor("b", {1}, 0, "bbbb");
-  const auto file = parse(builder.build());
+  const std::string bytes = builder.build();
+  const auto file = parse(bytes);
   ASSERT_TRUE(file.ok()) << file.error().message;
   EXPECT_EQ(as_text(file->tensors[1].data), "bbbb");
 }

@@ -36,10 +36,11 @@ std::string braces(const std::vector<std::string>& entries) {
 }
 
 TEST(Safetensors, ReadsNamesShapesAndBytes) {
-  const auto tensors = parse(safetensors_file(
+  const std::string file = safetensors_file(
       braces({"\"__metadata__\":{\"format\":\"pt\"}", entry("b", "F16", "[3]", 8, 14),
               entry("a", "F32", "[2,1]", 0, 8)}),
-      "01234567abcdef"));
+      "01234567abcdef");
+  const auto tensors = parse(file);
   ASSERT_TRUE(tensors.ok()) << tensors.error().message;
   ASSERT_EQ(tensors->size(), 2u);
   EXPECT_EQ((*tensors)[0].name, "a");
