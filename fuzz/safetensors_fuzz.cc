@@ -1,5 +1,6 @@
 // fuzz: checkpoint
-// A safetensors file: its header, every tensor that can be decoded, and packed modules of both kinds.
+// A safetensors file: its header, every tensor that can be decoded, and packed modules of both
+// kinds.
 #include <cstdint>
 #include <vector>
 

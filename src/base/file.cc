@@ -153,7 +153,8 @@ Status MappedFile::check_unchanged() const {
                          info.st_size, " now; run again when nothing writes to it"));
   }
   if (mtime_of(info) != mtime_ns_) {
-    return bad_input(cat(printable(path_), ": was written to while it was being read; run again "
+    return bad_input(cat(printable(path_),
+                         ": was written to while it was being read; run again "
                          "when nothing writes to it"));
   }
   if (map_faulted(guard_)) {
@@ -176,8 +177,8 @@ Result<AtomicFile> AtomicFile::create(const std::string& path) {
   AtomicFile file;
   file.path_ = path;
   file.temporary_ = cat(path, ".", static_cast<int64_t>(::getpid()), ".tmp");
-  file.fd_ = ::open(file.temporary_.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW,
-                    0644);
+  file.fd_ =
+      ::open(file.temporary_.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
   if (file.fd_ < 0) return write_error(path, errno);
   return file;
 }

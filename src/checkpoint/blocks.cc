@@ -87,8 +87,8 @@ void decode_q3_k(const std::byte* b, float* y) {
       for (int l = 0; l < 32; ++l) {
         const bool high = (mask[l] >> (half * 4 + run)) & 1;
         const int value = ((q[l] >> (2 * run)) & 3) - (high ? 0 : 4);
-        *y++ = d * static_cast<float>(scale(half * 8 + run * 2 + l / 16)) *
-               static_cast<float>(value);
+        *y++ =
+            d * static_cast<float>(scale(half * 8 + run * 2 + l / 16)) * static_cast<float>(value);
       }
     }
   }

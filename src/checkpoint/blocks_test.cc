@@ -1,5 +1,5 @@
-// Every stored type against the values of the Python package gguf (tools/make_block_goldens.py), and
-// the corners of each layout by hand.
+// Every stored type against the values of the Python package gguf (tools/make_block_goldens.py),
+// and the corners of each layout by hand.
 #include "checkpoint/blocks.h"
 
 #include <bit>
@@ -103,7 +103,7 @@ TEST(Blocks, Q4_0_LowNibblesComeFirst) {
 TEST(Blocks, Q5_0_TheFifthBit) {
   std::string block = le(float_to_half(1.0f)) + le<uint32_t>(1u | 1u << 17) + std::string(16, '\0');
   const std::vector<float> y = decode(DType::q5_0, block);
-  EXPECT_EQ(y[0], 0);    // 16 - 16
+  EXPECT_EQ(y[0], 0);  // 16 - 16
   EXPECT_EQ(y[17], 0);
   EXPECT_EQ(y[1], -16);
   EXPECT_EQ(y[16], -16);
@@ -131,7 +131,8 @@ TEST(Blocks, Q4_K_ScalesAndMinimums) {
                             std::string(128, '\x21');  // low nibble 1, high nibble 2
   const std::vector<float> y = decode(DType::q4_k, block);
   for (int j = 0; j < 8; ++j) {
-    EXPECT_EQ(y[static_cast<size_t>(32 * j)], static_cast<float>((8 * j + 5) * (1 + j % 2) - (63 - 7 * j)))
+    EXPECT_EQ(y[static_cast<size_t>(32 * j)],
+              static_cast<float>((8 * j + 5) * (1 + j % 2) - (63 - 7 * j)))
         << j;
   }
 }

@@ -55,8 +55,9 @@ Result<Counts> read_header(GgufReader& reader, std::span<const std::byte> file) 
   const auto magic = reader.take(4);
   if (!magic || as_text(*magic) != "GGUF") {
     const std::string_view impostor = recognise_impostor(file);
-    return bad_input(cat(reader.origin(), ": ",
-                         impostor.empty() ? "not a GGUF file (byte 0: expected \"GGUF\")" : impostor));
+    return bad_input(
+        cat(reader.origin(), ": ",
+            impostor.empty() ? "not a GGUF file (byte 0: expected \"GGUF\")" : impostor));
   }
   AWQ_ASSIGN(const uint32_t version, reader.read<uint32_t>("the version"));
   AWQ_TRY(check_version(reader, version));
@@ -127,7 +128,8 @@ Status read_tensor(GgufReader& reader, GgufFile& result, std::vector<Place>& pla
   if (!elements) return fail(cat("the product of ", Shape(extents).text(), " is too large"));
   const std::optional<DType> dtype = ggml_type(type);
   if (!dtype) {
-    return fail(cat("ggml type ", type, " is not supported; convert it to one of Q4_0 to Q8_0, "
+    return fail(cat("ggml type ", type,
+                    " is not supported; convert it to one of Q4_0 to Q8_0, "
                     "Q2_K to Q6_K, F16, BF16 or F32"));
   }
   const DTypeInfo& info = dtype_info(*dtype);
@@ -157,9 +159,9 @@ Status place_tensors(const GgufReader& reader, std::span<const std::byte> file, 
                                        ", where the tensor before it ends"));
     }
     if (bytes > available || offset > available - bytes) {
-      return reader.fail_at(start, cat(where, bytes, " bytes at data offset ", offset,
-                                       " end past the ", available,
-                                       " bytes of data; the file is truncated, download it again"));
+      return reader.fail_at(
+          start, cat(where, bytes, " bytes at data offset ", offset, " end past the ", available,
+                     " bytes of data; the file is truncated, download it again"));
     }
     // A tensor without bytes may lie at the end of a file that lacks the last padding.
     if (bytes > 0) tensors[i].data = file.subspan(start + offset, bytes);

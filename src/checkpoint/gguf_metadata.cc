@@ -36,15 +36,15 @@ Scalar load_scalar(uint32_t type, const std::byte* data) {
 Result<Scalar> read_scalar(GgufReader& reader, uint32_t type, std::string_view key) {
   const size_t size = scalar_size(type);
   if (size == 0) {
-    return reader.fail(cat(printable(key), " has the unknown value type ", type,
-                           ", expected 0 to 12"));
+    return reader.fail(
+        cat(printable(key), " has the unknown value type ", type, ", expected 0 to 12"));
   }
   const auto bytes = reader.take(size);
   if (!bytes) return reader.fail(cat("the file ends inside the value of ", printable(key)));
   if (type == 7 && load_le<uint8_t>(bytes->data()) > 1) {
     return reader.fail_at(reader.offset() - 1,
-                          cat(printable(key), " is a boolean of ",
-                              load_le<uint8_t>(bytes->data()), ", expected 0 or 1"));
+                          cat(printable(key), " is a boolean of ", load_le<uint8_t>(bytes->data()),
+                              ", expected 0 or 1"));
   }
   return load_scalar(type, bytes->data());
 }
@@ -85,8 +85,8 @@ Result<MetaValue> read_array(GgufReader& reader, std::string_view key) {
   }
   const size_t size = type == kStringType ? 8 : scalar_size(type);
   if (size == 0) {
-    return reader.fail(cat(printable(key), " has the unknown element type ", type,
-                           ", expected 0 to 12"));
+    return reader.fail(
+        cat(printable(key), " has the unknown element type ", type, ", expected 0 to 12"));
   }
   if (count > reader.remaining() / size || count > kArrayLimit) {
     return reader.fail_at(at, cat(printable(key), " declares ", count, " elements of ", size,

@@ -102,7 +102,8 @@ TEST(Gguf, GG04_Arrays) {
   expect_error(array(9, 1), {"k is an array of arrays"});
   expect_error(array(13, 1), {"k has the unknown element type 13"});
   expect_error(parse(GgufBuilder().value("k", 77, "xxxx").build()), {"unknown value type 77"});
-  expect_error(parse(GgufBuilder().value("k", 7, "\x02").build()), {"boolean of 2, expected 0 or 1"});
+  expect_error(parse(GgufBuilder().value("k", 7, "\x02").build()),
+               {"boolean of 2, expected 0 or 1"});
   GgufBuilder large;  // a file of a few MB must not ask for 32 times as much
   large.array("k", 0, uint64_t{5} << 20, std::string(5 << 20, '\0'));
   expect_error(parse(large.build()), {"the limit is 4194304 elements"});
@@ -154,9 +155,9 @@ TEST(Gguf, GG07_GG08_DimensionsThatOverflow) {
   expect_error(parse_tensor({UINT64_MAX}, 0), {"tensor t: dimension 0 is 18446744073709551615"});
   expect_error(parse_tensor({uint64_t{1} << 63, 2}, 0), {"dimension 0 is"});
   expect_error(parse_tensor({uint64_t{1} << 32, uint64_t{1} << 32}, 0), {"is too large"});
-  expect_error(parse_tensor({0, kHuge, 4}, 0), {"is too large"});          // as a Shape it overflows
+  expect_error(parse_tensor({0, kHuge, 4}, 0), {"is too large"});  // as a Shape it overflows
   expect_error(parse_tensor({4, kHuge, 0}, 0), {"is too large"});
-  expect_error(parse_tensor({kHuge}, 0), {"its size is too large"});       // elements fit, bytes not
+  expect_error(parse_tensor({kHuge}, 0), {"its size is too large"});  // elements fit, bytes not
   expect_error(parse_tensor({UINT64_MAX / 4}, 0), {"18446744073709551612 bytes", "end past"});
   expect_error(parse_tensor({uint64_t{1} << 60}, 0), {"end past the 64 bytes of data"});
 }
@@ -186,7 +187,8 @@ TEST(Gguf, GG11_DataThatIsShort) {
   builder.pad = false;
   builder.record("t", {1}, 0, 0);
   expect_error(parse(builder.build()), {"the 0 bytes of data"});
-  const std::string whole = GgufBuilder().u32("k", 1).tensor("t", {32}, 2, std::string(18, 'x')).build();
+  const std::string whole =
+      GgufBuilder().u32("k", 1).tensor("t", {32}, 2, std::string(18, 'x')).build();
   EXPECT_TRUE(parse(whole).ok());
   for (size_t size = 0; size < whole.size(); ++size) {
     EXPECT_FALSE(parse(whole.substr(0, size)).ok()) << size;
@@ -198,13 +200,16 @@ TEST(Gguf, GG12_BlocksAndTypes) {
   expect_error(parse_tensor({128, 2}, 12), {"rows of 128 are not whole Q4_K blocks of 256"});
   expect_error(parse_tensor({}, 2), {"rows of 1 are not whole"});
   for (const uint32_t type : {4u, 5u, 9u, 15u, 16u, 29u, 31u, 99u, UINT32_MAX}) {
-    expect_error(parse_tensor({256}, type), {cat("tensor t: ggml type ", type, " is not supported")});
+    expect_error(parse_tensor({256}, type),
+                 {cat("tensor t: ggml type ", type, " is not supported")});
   }
 }
 
 TEST(Gguf, EmptyTensorsAreRead) {
   GgufBuilder builder;
-  builder.tensor("a", {4}, 0, std::string(16, 'a')).tensor("e", {0, 8}, 0, "").tensor("z", {0}, 0, "");
+  builder.tensor("a", {4}, 0, std::string(16, 'a'))
+      .tensor("e", {0, 8}, 0, "")
+      .tensor("z", {0}, 0, "");
   const auto file = parse(builder.build());
   ASSERT_TRUE(file.ok()) << file.error().message;
   EXPECT_TRUE(file->tensors[1].data.empty());

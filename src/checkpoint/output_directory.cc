@@ -34,8 +34,8 @@ OutputDirectory::~OutputDirectory() = default;
 
 namespace {
 
-// Marks a partial directory as one of ours. It outlives the rename by a moment, so that a run killed
-// at any time leaves a directory that the next run knows.
+// Marks a partial directory as one of ours. It outlives the rename by a moment, so that a run
+// killed at any time leaves a directory that the next run knows.
 constexpr const char* kMarker = ".awq-partial";
 
 std::string without_slashes(std::string path) {
@@ -75,7 +75,8 @@ Status check_target(const std::string& target, bool overwrite,
   std::error_code code;
   const bool empty = fs::is_empty(fs::path(target), code);
   if (code || (!empty && !file_exists(path_join(target, "config.json")))) {
-    return usage_error(cat(name, ": not a model directory (no config.json); --overwrite replaces "
+    return usage_error(cat(name,
+                           ": not a model directory (no config.json); --overwrite replaces "
                            "models only"));
   }
   return {};
@@ -99,7 +100,8 @@ int lock_directory(const std::string& path) {
 Status clear_partial(const std::string& partial) {
   std::error_code code;
   if (!fs::is_empty(partial, code) && !file_exists(path_join(partial, kMarker))) {
-    return usage_error(cat(printable(partial), ": exists and was not made by awq; remove it or "
+    return usage_error(cat(printable(partial),
+                           ": exists and was not made by awq; remove it or "
                            "choose another output"));
   }
   for (const auto& entry : fs::directory_iterator(partial, code)) {
@@ -146,12 +148,13 @@ Result<OutputDirectory> OutputDirectory::create(const std::string& target, bool 
   if (target.empty()) return usage_error("the output needs a name");
   AWQ_TRY(check_target(impl->target, overwrite, inputs));
   if (::mkdir(impl->partial.c_str(), 0755) != 0 && errno != EEXIST) {
-    return usage_error(cat(name, ": cannot create ", printable(impl->partial), ": ",
-                           std::strerror(errno)));
+    return usage_error(
+        cat(name, ": cannot create ", printable(impl->partial), ": ", std::strerror(errno)));
   }
   impl->lock = lock_directory(impl->partial);
   if (impl->lock < 0) {
-    return usage_error(cat(name, ": ", printable(impl->partial), " is locked by another process "
+    return usage_error(cat(name, ": ", printable(impl->partial),
+                           " is locked by another process "
                            "that writes it, or is not a directory"));
   }
   AWQ_TRY(clear_partial(impl->partial));
@@ -167,8 +170,8 @@ Status OutputDirectory::commit() {
   AWQ_TRY(sync_directory(impl_->partial));
   const bool replace = impl_->overwrite && directory_exists(impl_->target);
   if (const int code = put_in_place(impl_->partial, impl_->target, replace); code != 0) {
-    return runtime_error(cat(printable(impl_->target), ": cannot put the finished model in place: ",
-                             std::strerror(code)));
+    return runtime_error(cat(printable(impl_->target),
+                             ": cannot put the finished model in place: ", std::strerror(code)));
   }
   impl_->remove = false;
   std::error_code ignored;

@@ -81,7 +81,8 @@ TEST_F(Output, NeverReplacesAnInput) {
   ASSERT_TRUE(begin("{}")->commit().ok());
   const std::string link = directory_.file("link");
   fs::create_directory_symlink(target_, link);
-  for (const std::string& input : {target_, target_ + "/", link, path_join(target_, "config.json")}) {
+  for (const std::string& input :
+       {target_, target_ + "/", link, path_join(target_, "config.json")}) {
     expect_error(OutputDirectory::create(target_, true, {"elsewhere", input}),
                  {"is or contains the input"}, ErrorKind::usage);
   }
@@ -150,8 +151,9 @@ TEST_F(Output, WritesShardsThatReadBack) {
   EXPECT_EQ(checkpoint->find("empty")->shape.text(), "[0, 4]");
   for (const TensorInfo& tensor : checkpoint->tensors()) {  // wide types first: all are aligned
     if (tensor.data.empty()) continue;
-    EXPECT_EQ(reinterpret_cast<uintptr_t>(tensor.data.data()) % dtype_info(tensor.dtype).block_bytes,
-              0u) << tensor.name;
+    EXPECT_EQ(
+        reinterpret_cast<uintptr_t>(tensor.data.data()) % dtype_info(tensor.dtype).block_bytes, 0u)
+        << tensor.name;
   }
 }
 

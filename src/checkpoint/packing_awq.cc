@@ -10,14 +10,14 @@ constexpr int kOrder[8] = {0, 2, 4, 6, 1, 3, 5, 7};
 std::vector<uint16_t> transpose(const uint16_t* from, int64_t rows, int64_t columns) {
   std::vector<uint16_t> to(static_cast<size_t>(rows * columns));
   for (int64_t r = 0; r < rows; ++r) {
-    for (int64_t c = 0; c < columns; ++c) to[static_cast<size_t>(c * rows + r)] = from[r * columns + c];
+    for (int64_t c = 0; c < columns; ++c)
+      to[static_cast<size_t>(c * rows + r)] = from[r * columns + c];
   }
   return to;
 }
 
 // [out, columns] codes to [columns, out / 8] words.
-std::vector<int32_t> pack_columns(const std::vector<uint8_t>& codes, int64_t out,
-                                  int64_t columns) {
+std::vector<int32_t> pack_columns(const std::vector<uint8_t>& codes, int64_t out, int64_t columns) {
   std::vector<int32_t> words(static_cast<size_t>(columns * out / 8));
   for (int64_t c = 0; c < out / 8; ++c) {
     for (int64_t k = 0; k < columns; ++k) {

@@ -1,5 +1,5 @@
-// The exact bits of AutoAWQ's gemm layout and of GPTQ's, against plain re-statements of their rules,
-// and the round trip through a checkpoint on disk.
+// The exact bits of AutoAWQ's gemm layout and of GPTQ's, against plain re-statements of their
+// rules, and the round trip through a checkpoint on disk.
 #include "checkpoint/packing.h"
 
 #include "base/float16.h"
@@ -23,7 +23,8 @@ QuantWeight test_weight(int bits, int64_t group, int64_t out, int64_t in, bool s
     weight.zeros.push_back(symmetric ? static_cast<uint8_t>(1 << (bits - 1)) : draw());
     weight.scales.push_back(float_to_half(0.001f * static_cast<float>(i + 1)));
   }
-  if (!symmetric) weight.zeros[0] = 0, weight.zeros[1] = static_cast<uint8_t>(weight.format.max_code());
+  if (!symmetric)
+    weight.zeros[0] = 0, weight.zeros[1] = static_cast<uint8_t>(weight.format.max_code());
   return weight;
 }
 
@@ -56,7 +57,8 @@ TEST(PackAwq, EveryCellLiesWhereTheFormatSays) {
   constexpr int kNibble[8] = {0, 4, 1, 5, 2, 6, 3, 7};  // of column 8 c + j
   const auto field = [&](const std::vector<int32_t>& from, int64_t row, int64_t n) {
     return (static_cast<uint32_t>(from[static_cast<size_t>(row * 3 + n / 8)]) >>
-            (4 * kNibble[n % 8])) & 15;
+            (4 * kNibble[n % 8])) &
+           15;
   };
   for (int64_t n = 0; n < 24; ++n) {
     for (int64_t k = 0; k < 96; ++k) {
@@ -69,7 +71,8 @@ TEST(PackAwq, EveryCellLiesWhereTheFormatSays) {
     }
   }
   expect_equal(unpack_awq(words.qweight.data(), words.qzeros.data(), words.scales.data(),
-                          weight.format, 24, 96), weight);
+                          weight.format, 24, 96),
+               weight);
 }
 
 TEST(PackGptq, EveryCellLiesWhereTheFormatSays) {
@@ -86,13 +89,15 @@ TEST(PackGptq, EveryCellLiesWhereTheFormatSays) {
         for (size_t r = 0; r < 96 * width / 32; ++r) column.push_back(words.qweight[r * 64 + n]);
         for (size_t k = 0; k < 96; ++k) {
           for (size_t bit = 0; bit < width; ++bit) {
-            ASSERT_EQ(bit_at(column, k * width + bit),
-                      (weight.codes[n * 96 + k] >> bit) & 1u) << bits << " bits, row " << k;
+            ASSERT_EQ(bit_at(column, k * width + bit), (weight.codes[n * 96 + k] >> bit) & 1u)
+                << bits << " bits, row " << k;
           }
         }
         for (size_t g = 0; g < 3; ++g) {
-          const auto first = words.qzeros.begin() + static_cast<std::ptrdiff_t>(g * 64 * width / 32);
-          const std::vector<int32_t> row(first, first + static_cast<std::ptrdiff_t>(64 * width / 32));
+          const auto first =
+              words.qzeros.begin() + static_cast<std::ptrdiff_t>(g * 64 * width / 32);
+          const std::vector<int32_t> row(first,
+                                         first + static_cast<std::ptrdiff_t>(64 * width / 32));
           const unsigned zero = weight.zeros[n * 3 + g];
           const unsigned stored =
               v2 ? zero : (zero - 1) & static_cast<unsigned>(weight.format.max_code());
@@ -102,7 +107,8 @@ TEST(PackGptq, EveryCellLiesWhereTheFormatSays) {
         }
       }
       expect_equal(unpack_gptq(words.qweight.data(), words.qzeros.data(), words.scales.data(),
-                               weight.format, 64, 96, v2), weight);
+                               weight.format, 64, 96, v2),
+                   weight);
     }
   }
 }
@@ -142,7 +148,8 @@ TEST(PackGptq, TailsOfGroups) {
   ASSERT_EQ(weight.groups(), 2);
   const PackedWords words = pack_gptq(weight, true);
   expect_equal(unpack_gptq(words.qweight.data(), words.qzeros.data(), words.scales.data(),
-                           weight.format, 8, 96, true), weight);
+                           weight.format, 8, 96, true),
+               weight);
 }
 
 struct Written {
@@ -208,7 +215,8 @@ TEST(Packed, ErrorsNameTheTensor) {
   expect_error(check_quantized(*checkpoint, "m", config, 64, 128),
                {"model.safetensors: tensor m.qweight is I32 [96, 8], expected I32 [128, 8]"});
   expect_error(check_quantized(*checkpoint, "x", config, 64, 96), {"tensor x.qweight is missing"});
-  expect_error(check_quantized(*checkpoint, "m", config, 60, 96), {"60 outputs are not a multiple of 8"});
+  expect_error(check_quantized(*checkpoint, "m", config, 60, 96),
+               {"60 outputs are not a multiple of 8"});
   QuantizationConfig groups = config;
   groups.format.group = 48;
   expect_error(check_quantized(*checkpoint, "m", groups, 64, 96),

@@ -60,8 +60,8 @@ Result<std::optional<QuantizationConfig>> QuantizationConfig::from_json(const Js
     result.packed = PackedFormat::awq_gemm;
     const std::string version = text_of(json, "version");
     if (!version.empty() && version != "gemm" && version != "GEMM") {
-      return bad_input(cat(where, ": AWQ version \"", printable(version, 40),
-                           "\" is not read; only gemm is"));
+      return bad_input(
+          cat(where, ": AWQ version \"", printable(version, 40), "\" is not read; only gemm is"));
     }
     if (!flag_of(json, "zero_point", true)) {
       return bad_input(cat(where, ": AWQ without zero points is not read"));
@@ -86,11 +86,15 @@ Result<std::optional<QuantizationConfig>> QuantizationConfig::from_json(const Js
 Json QuantizationConfig::to_json() const {
   const int64_t group = format.group == 0 ? -1 : format.group;
   if (packed == PackedFormat::awq_gemm) {
-    return {{"quant_method", "awq"}, {"bits", format.bits},  {"group_size", group},
-            {"zero_point", true},    {"version", "gemm"},    {"modules_to_not_convert", nullptr}};
+    return {{"quant_method", "awq"}, {"bits", format.bits}, {"group_size", group},
+            {"zero_point", true},    {"version", "gemm"},   {"modules_to_not_convert", nullptr}};
   }
-  return {{"quant_method", "gptq"}, {"bits", format.bits},     {"group_size", group},
-          {"desc_act", false},      {"sym", format.symmetric}, {"lm_head", false},
+  return {{"quant_method", "gptq"},
+          {"bits", format.bits},
+          {"group_size", group},
+          {"desc_act", false},
+          {"sym", format.symmetric},
+          {"lm_head", false},
           {"checkpoint_format", writes_gptq_v2(format) ? "gptq_v2" : "gptq"}};
 }
 
@@ -102,7 +106,8 @@ Status check_packable(PackedFormat packed, const QuantFormat& format, int64_t ou
                       std::string_view module) {
   if (packed == PackedFormat::awq_gemm) {
     if (out % 8 == 0) return {};
-    return usage_error(cat(module, ": ", out, " outputs are not a multiple of 8, which the AWQ "
+    return usage_error(cat(module, ": ", out,
+                           " outputs are not a multiple of 8, which the AWQ "
                            "layout packs into a word; use --sym for the GPTQ layout"));
   }
   // Whole words along both axes: 32 values of 3 bits, else 32 / bits.
@@ -129,9 +134,9 @@ std::vector<TensorDeclaration> packed_tensors(PackedFormat packed, const QuantFo
 
 Status write_packed(SafetensorsWriter& writer, PackedFormat packed, std::string_view module,
                     const QuantWeight& weight) {
-  const PackedWords words =
-      packed == PackedFormat::awq_gemm ? pack_awq(weight)
-                                       : pack_gptq(weight, writes_gptq_v2(weight.format));
+  const PackedWords words = packed == PackedFormat::awq_gemm
+                                ? pack_awq(weight)
+                                : pack_gptq(weight, writes_gptq_v2(weight.format));
   AWQ_TRY(writer.write(cat(module, ".qweight"), words.qweight.data(), words.qweight.size() * 4));
   AWQ_TRY(writer.write(cat(module, ".qzeros"), words.qzeros.data(), words.qzeros.size() * 4));
   AWQ_TRY(writer.write(cat(module, ".scales"), words.scales.data(), words.scales.size() * 2));

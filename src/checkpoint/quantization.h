@@ -29,8 +29,8 @@ struct QuantizationConfig {
   Json to_json() const;
 };
 
-/// 4-bit asymmetric goes to AutoAWQ's gemm layout, everything else to GPTQ's. AWQ needs out % 8 == 0
-/// and GPTQ in % (32 / bits) == 0 (3 bits: in % 32) and whole words along out.
+/// 4-bit asymmetric goes to AutoAWQ's gemm layout, everything else to GPTQ's. AWQ needs out % 8 ==
+/// 0 and GPTQ in % (32 / bits) == 0 (3 bits: in % 32) and whole words along out.
 PackedFormat packed_format_for(const QuantFormat& format);
 
 /// Error naming the module when `format` of a [out, in] weight has no layout in `packed`.

@@ -16,13 +16,13 @@ std::string where(const Checkpoint& checkpoint, const TensorInfo& tensor) {
 Result<const TensorInfo*> need(const Checkpoint& checkpoint, const TensorDeclaration& wanted) {
   const TensorInfo* tensor = checkpoint.find(wanted.name);
   if (tensor == nullptr) {
-    return bad_input(cat(printable(checkpoint.path()), ": tensor ", printable(wanted.name),
-                         " is missing"));
+    return bad_input(
+        cat(printable(checkpoint.path()), ": tensor ", printable(wanted.name), " is missing"));
   }
   // Scales may be stored as bfloat16 or float by other writers.
-  const bool type = tensor->dtype == wanted.dtype ||
-                    (wanted.dtype == DType::f16 && (tensor->dtype == DType::bf16 ||
-                                                    tensor->dtype == DType::f32));
+  const bool type =
+      tensor->dtype == wanted.dtype ||
+      (wanted.dtype == DType::f16 && (tensor->dtype == DType::bf16 || tensor->dtype == DType::f32));
   if (!type || !(tensor->shape == wanted.shape)) {
     return bad_input(cat(where(checkpoint, *tensor), " is ", dtype_name(tensor->dtype), " ",
                          tensor->shape.text(), ", expected ", dtype_name(wanted.dtype), " ",

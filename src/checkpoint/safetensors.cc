@@ -12,7 +12,8 @@ namespace {
 // The header's text, or why these bytes cannot be a safetensors file.
 Result<std::string_view> header_text(std::span<const std::byte> file, std::string_view origin) {
   if (file.size() < 8) {
-    return bad_input(cat(origin, ": ", file.size(), " bytes, shorter than the 8-byte header length; "
+    return bad_input(cat(origin, ": ", file.size(),
+                         " bytes, shorter than the 8-byte header length; "
                          "download the file again"));
   }
   const auto length = load_le<uint64_t>(file.data());
@@ -30,8 +31,8 @@ Result<std::string_view> header_text(std::span<const std::byte> file, std::strin
   }
   const std::string_view header = as_text(file.subspan(8, length));
   if (header.empty() || header.front() != '{') {
-    return bad_input(cat(origin, ": byte 8: the header of ", length,
-                         " bytes does not start with '{'"));
+    return bad_input(
+        cat(origin, ": byte 8: the header of ", length, " bytes does not start with '{'"));
   }
   return header;
 }
@@ -76,9 +77,8 @@ Result<std::vector<TensorInfo>> parse_safetensors(std::span<const std::byte> fil
     return bad_input(cat(origin, ": header: ", header.error));
   }
   if (header.needed > data.size()) {
-    const auto past = std::find_if(header.tensors.begin(), header.tensors.end(), [](const auto& t) {
-      return t.data.data() == nullptr;
-    });
+    const auto past = std::find_if(header.tensors.begin(), header.tensors.end(),
+                                   [](const auto& t) { return t.data.data() == nullptr; });
     return bad_input(cat(origin, ": the file has ", file.size(), " bytes, its header describes ",
                          cat(checked_add(data_start, header.needed).value_or(UINT64_MAX)),
                          " (tensor ", printable(past->name),

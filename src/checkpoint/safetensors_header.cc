@@ -8,10 +8,9 @@
 namespace awq {
 namespace {
 
-constexpr DType kTypes[] = {
-    DType::f64, DType::f32, DType::f16, DType::bf16, DType::f8_e4m3, DType::f8_e5m2, DType::i64,
-    DType::i32, DType::i16, DType::i8,  DType::u64,  DType::u32,     DType::u16,     DType::u8,
-    DType::boolean};
+constexpr DType kTypes[] = {DType::f64,     DType::f32, DType::f16, DType::bf16, DType::f8_e4m3,
+                            DType::f8_e5m2, DType::i64, DType::i32, DType::i16,  DType::i8,
+                            DType::u64,     DType::u32, DType::u16, DType::u8,   DType::boolean};
 
 std::optional<DType> dtype_of(std::string_view name) {
   for (const DType type : kTypes) {
@@ -35,9 +34,9 @@ bool SafetensorsHeader::fail(std::string message) {
 
 bool SafetensorsHeader::refuse(std::string_view what) {
   static constexpr std::string_view kFields[] = {"", "dtype: ", "shape: ", "data_offsets: "};
-  const std::string_view wanted = depth_ <= 1    ? "an object"
-                                  : depth_ == 3  ? "an integer that is not negative"
-                                  : metadata_    ? "a string"
+  const std::string_view wanted = depth_ <= 1              ? "an object"
+                                  : depth_ == 3            ? "an integer that is not negative"
+                                  : metadata_              ? "a string"
                                   : field_ == Field::dtype ? "a string"
                                                            : "an array";
   const std::string_view field = depth_ >= 2 ? kFields[static_cast<size_t>(field_)] : "";
@@ -100,7 +99,8 @@ bool SafetensorsHeader::key(string_t& name) {
     return names_.insert(name_).second || fail("named twice");
   }
   if (metadata_) {
-    return metadata_keys_.insert(name).second || fail(cat("key ", printable(name), " is there twice"));
+    return metadata_keys_.insert(name).second ||
+           fail(cat("key ", printable(name), " is there twice"));
   }
   field_ = name == "dtype"          ? Field::dtype
            : name == "shape"        ? Field::shape
@@ -128,13 +128,13 @@ bool SafetensorsHeader::parse_error(size_t offset, const std::string&,
 
 bool SafetensorsHeader::add_tensor() {
   if (seen_ != 0b1110 || offsets_.size() != 2) {
-    return fail(cat("expected dtype, shape and data_offsets [begin, end], found ",
-                    offsets_.size(), " data_offsets"));
+    return fail(cat("expected dtype, shape and data_offsets [begin, end], found ", offsets_.size(),
+                    " data_offsets"));
   }
   const std::optional<DType> dtype = dtype_of(dtype_);
   if (!dtype) {
-    return fail(cat("dtype \"", printable(dtype_, 40), "\" is not supported; supported: ",
-                    known_types()));
+    return fail(
+        cat("dtype \"", printable(dtype_, 40), "\" is not supported; supported: ", known_types()));
   }
   const uint64_t begin = offsets_[0], end = offsets_[1];
   if (end < begin) return fail(cat("data_offsets [", begin, ", ", end, "] end before they begin"));
@@ -143,8 +143,8 @@ bool SafetensorsHeader::add_tensor() {
       elements ? checked_mul(*elements, dtype_info(*dtype).block_bytes) : std::nullopt;
   if (!bytes || *bytes != end - begin) {
     return fail(cat("shape ", Shape(shape_).text(), " of ", dtype_, " needs ",
-                    bytes ? cat(*bytes) : std::string("more than 2^63"),
-                    " bytes, data_offsets [", begin, ", ", end, "] span ", end - begin));
+                    bytes ? cat(*bytes) : std::string("more than 2^63"), " bytes, data_offsets [",
+                    begin, ", ", end, "] span ", end - begin));
   }
   needed = std::max(needed, end);
   const bool inside = end <= data_.size();

@@ -47,7 +47,7 @@ class SafetensorsHeader final : public nlohmann::json_sax<Json> {
   int depth_ = 0;          // 1: among the tensors, 2: inside one, 3: inside an array of it
   bool metadata_ = false;  // inside __metadata__
   Field field_ = Field::none;
-  unsigned seen_ = 0;      // bit per Field
+  unsigned seen_ = 0;  // bit per Field
   std::string name_, dtype_;
   std::vector<int64_t> shape_;
   std::vector<uint64_t> offsets_;

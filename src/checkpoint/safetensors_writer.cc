@@ -140,9 +140,10 @@ Status SafetensorsWriter::finish() {
   for (size_t i = 0; i < impl_->tensors.size(); ++i) {
     append(map, impl_->tensors[i].name, impl_->shards[impl_->places[i].shard].name);
   }
-  return write_file(impl_->index_path,
-                    dump_json({{"metadata", {{"total_size", impl_->data_bytes}}},
-                               {"weight_map", map}}, 2) + "\n");
+  return write_file(
+      impl_->index_path,
+      dump_json({{"metadata", {{"total_size", impl_->data_bytes}}}, {"weight_map", map}}, 2) +
+          "\n");
 }
 
 uint64_t SafetensorsWriter::bytes() const { return impl_->total; }

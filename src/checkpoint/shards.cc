@@ -49,14 +49,16 @@ Result<ShardList> read_index(const std::string& directory, const std::string& pa
   AWQ_ASSIGN(const Json index, read_json_file(path));
   const auto map = index.is_object() ? index.find("weight_map") : index.end();
   if (map == index.end() || !map->is_object() || map->empty()) {
-    return bad_input(cat(origin, ": \"weight_map\" is missing or empty, expected an object of "
+    return bad_input(cat(origin,
+                         ": \"weight_map\" is missing or empty, expected an object of "
                          "tensor names and files"));
   }
   ShardList list;
   if (const auto metadata = index.find("metadata");
       metadata != index.end() && metadata->is_object()) {
     const auto size = metadata->find("total_size");
-    if (size != metadata->end() && size->is_number_unsigned()) list.total_size = size->get<uint64_t>();
+    if (size != metadata->end() && size->is_number_unsigned())
+      list.total_size = size->get<uint64_t>();
   }
   std::set<std::string> names;
   for (const auto& [tensor, file] : map->items()) {
@@ -70,12 +72,13 @@ Result<ShardList> read_index(const std::string& directory, const std::string& pa
   }
   std::string missing;
   for (const std::string& name : names) {
-    if (!entry_exists(path_join(directory, name))) missing += cat(missing.empty() ? "" : ", ", name);
+    if (!entry_exists(path_join(directory, name)))
+      missing += cat(missing.empty() ? "" : ", ", name);
     list.files.push_back(name);
   }
   if (!missing.empty()) {
-    return bad_input(cat(origin, ": missing shards: ", printable(missing, 2000),
-                         "; download them again"));
+    return bad_input(
+        cat(origin, ": missing shards: ", printable(missing, 2000), "; download them again"));
   }
   return list;
 }
@@ -100,7 +103,8 @@ std::string explain_directory(const std::string& directory) {
   }
   if (const std::string name = find_ending(directory, {".bin", ".pt", ".pth", ".ckpt"});
       !name.empty()) {
-    return cat(printable(name), " is, but pickle files are not read: convert the model to "
+    return cat(printable(name),
+               " is, but pickle files are not read: convert the model to "
                "safetensors");
   }
   return {};

@@ -19,7 +19,8 @@ struct ShardList {
 
 /// model.safetensors, else the files of model.safetensors.index.json. Refuses names that leave the
 /// directory, lists every shard that is missing, and says what to do with pickle-only directories.
-/// A file that is there but cannot be read (a FIFO, a dangling link) is left to the one who opens it.
+/// A file that is there but cannot be read (a FIFO, a dangling link) is left to the one who opens
+/// it.
 Result<ShardList> list_shards(const std::string& directory);
 
 /// What a directory without config.json may be instead: the fix for its error message, or empty.

@@ -1,5 +1,5 @@
-// Rows SH01 to SH06, SH13, SH14: which files make a model's directory, and what is said of those that
-// are missing, broken or something else.
+// Rows SH01 to SH06, SH13, SH14: which files make a model's directory, and what is said of those
+// that are missing, broken or something else.
 #include "checkpoint/shards.h"
 
 #include <sys/stat.h>
@@ -69,8 +69,8 @@ TEST_F(Shards, SH02_TruncatedShard) {
 }
 
 TEST_F(Shards, SH03_NamesThatLeaveTheDirectory) {
-  for (const char* name : {"../../x", "/etc/passwd", "a/b.safetensors", "..\\\\x", "..", ".", "",
-                           "a\\u0000b"}) {
+  for (const char* name :
+       {"../../x", "/etc/passwd", "a/b.safetensors", "..\\\\x", "..", ".", "", "a\\u0000b"}) {
     write_index(cat("{\"a\":\"", name, "\"}"));
     expect_error(open(), {"index.json: shard name", "is not a plain file name"});
   }

@@ -51,8 +51,8 @@ struct Checkpoint::Impl {
   Status read_config_json() {
     Result<Json> read = read_json_file(path_join(path, "config.json"), kConfigLimits);
     if (!read.ok()) {
-      const std::string why = file_exists(path_join(path, "config.json")) ? std::string()
-                                                                          : explain_directory(path);
+      const std::string why =
+          file_exists(path_join(path, "config.json")) ? std::string() : explain_directory(path);
       return bad_input(cat(read.error().message, why.empty() ? "" : "; ", why));
     }
     config = std::move(*read);
@@ -117,9 +117,9 @@ Result<Checkpoint> Checkpoint::open(const std::string& path) {
   impl->path = path;
   struct stat info;
   if (path.empty() || ::stat(path.c_str(), &info) != 0) {
-    return bad_input(cat("\"", printable(path), "\": cannot open: ",
-                         path.empty() ? "no name" : std::strerror(errno),
-                         "; expected a directory with config.json and safetensors, or a .gguf file"));
+    return bad_input(cat(
+        "\"", printable(path), "\": cannot open: ", path.empty() ? "no name" : std::strerror(errno),
+        "; expected a directory with config.json and safetensors, or a .gguf file"));
   }
   if (S_ISDIR(info.st_mode)) {
     AWQ_TRY(impl->open_directory());
@@ -132,8 +132,7 @@ Result<Checkpoint> Checkpoint::open(const std::string& path) {
   return Checkpoint(std::move(impl));
 }
 
-Result<Checkpoint> Checkpoint::from_gguf(std::span<const std::byte> file,
-                                         const std::string& name) {
+Result<Checkpoint> Checkpoint::from_gguf(std::span<const std::byte> file, const std::string& name) {
   auto impl = std::make_unique<Impl>();
   impl->path = name;
   AWQ_TRY(impl->add_gguf(MappedFile::copy_of(file, name)));

@@ -21,9 +21,9 @@ namespace awq {
 struct TensorInfo {
   std::string name;
   DType dtype = DType::f32;
-  Shape shape;                       ///< outermost first, whatever the file's custom
-  std::span<const std::byte> data;   ///< inside the map of its file; size equals shape x dtype
-  int file = 0;                      ///< index into Checkpoint::files()
+  Shape shape;                      ///< outermost first, whatever the file's custom
+  std::span<const std::byte> data;  ///< inside the map of its file; size equals shape x dtype
+  int file = 0;                     ///< index into Checkpoint::files()
 };
 
 /// A GGUF metadata value, widened.
@@ -51,9 +51,9 @@ class Checkpoint {
   ~Checkpoint();
 
   Container container() const;
-  const std::string& path() const;      ///< as given: the directory or the file
-  const Json& config() const;           ///< config.json; null for GGUF
-  const Metadata& metadata() const;     ///< GGUF key-values; empty for Hugging Face
+  const std::string& path() const;   ///< as given: the directory or the file
+  const Json& config() const;        ///< config.json; null for GGUF
+  const Metadata& metadata() const;  ///< GGUF key-values; empty for Hugging Face
   const std::vector<TensorInfo>& tensors() const;
   const TensorInfo* find(std::string_view name) const;  ///< nullptr when absent
   const std::vector<std::string>& files() const;        ///< paths of the mapped files

@@ -62,7 +62,8 @@ struct GgufBuilder {
   GgufBuilder& u32(std::string_view key, uint32_t number) { return value(key, 4, le(number)); }
   GgufBuilder& f32(std::string_view key, float number) { return value(key, 6, le(number)); }
   GgufBuilder& string(std::string_view key, std::string_view s) { return value(key, 8, text(s)); }
-  GgufBuilder& array(std::string_view key, uint32_t type, uint64_t count, std::string_view payload) {
+  GgufBuilder& array(std::string_view key, uint32_t type, uint64_t count,
+                     std::string_view payload) {
     return value(key, 9, le<uint32_t>(type) + le<uint64_t>(count) + std::string(payload));
   }
 
@@ -97,8 +98,8 @@ class TempDirectory {
  public:
   TempDirectory() {
     static std::atomic<int> count = 0;
-    path_ = path_join(::testing::TempDir(), cat("awq-test-", static_cast<int64_t>(::getpid()), "-",
-                                                count.fetch_add(1)));
+    path_ = path_join(::testing::TempDir(),
+                      cat("awq-test-", static_cast<int64_t>(::getpid()), "-", count.fetch_add(1)));
     std::filesystem::create_directories(path_);
   }
   ~TempDirectory() { std::filesystem::remove_all(path_); }
@@ -110,8 +111,8 @@ class TempDirectory {
 
   /// Writes a file and gives its path.
   std::string write(std::string_view name, std::string_view bytes) const {
-    std::ofstream(file(name), std::ios::binary).write(bytes.data(),
-                                                      static_cast<std::streamsize>(bytes.size()));
+    std::ofstream(file(name), std::ios::binary)
+        .write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
     return file(name);
   }
 

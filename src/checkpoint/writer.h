@@ -14,8 +14,9 @@
 
 namespace awq {
 
-/// OUT while it is being made: "OUT.partial", locked against a second writer. What a killed run left
-/// there is removed when its lock is free; a directory of that name that is not ours is refused.
+/// OUT while it is being made: "OUT.partial", locked against a second writer. What a killed run
+/// left there is removed when its lock is free; a directory of that name that is not ours is
+/// refused.
 class OutputDirectory {
  public:
   /// Usage error when `target` exists (unless `overwrite` and it holds a model), is or contains an

@@ -15,8 +15,8 @@ const Json* Config::find(std::string_view key) const {
 Error Config::wrong(std::string_view key, std::string_view wanted) const {
   const Json* value = find(key);
   return bad_input(cat(origin_, ": \"", key, "\" is ",
-                       value == nullptr ? "missing" : printable(dump_json(*value), 60), ", expected ",
-                       wanted));
+                       value == nullptr ? "missing" : printable(dump_json(*value), 60),
+                       ", expected ", wanted));
 }
 
 bool Config::has(std::string_view key) const { return find(key) != nullptr; }
@@ -45,7 +45,8 @@ Result<double> Config::number_or(std::string_view key, double fallback, double l
   if (value == nullptr) return fallback;
   if (!value->is_number()) return wrong(key, "a number");
   const double number = value->get<double>();
-  if (!(number >= low && number <= high)) return wrong(key, cat("a number from ", low, " to ", high));
+  if (!(number >= low && number <= high))
+    return wrong(key, cat("a number from ", low, " to ", high));
   return number;
 }
 

@@ -27,12 +27,24 @@ TEST(Config, TheTinyModelIsWhole) {
 }
 
 TEST(Config, SH08_NumbersThatAreNone) {
-  const char* values[] = {"0",     "-1",  "1000000000", "\"32\"", "",   "1.5", "true", "[1]",
-                          "{}",    "1e3", "18446744073709551615", "-9223372036854775808", "null"};
+  const char* values[] = {"0",
+                          "-1",
+                          "1000000000",
+                          "\"32\"",
+                          "",
+                          "1.5",
+                          "true",
+                          "[1]",
+                          "{}",
+                          "1e3",
+                          "18446744073709551615",
+                          "-9223372036854775808",
+                          "null"};
   for (const char* key : {"num_hidden_layers", "hidden_size", "num_attention_heads",
                           "intermediate_size", "vocab_size"}) {
     for (const char* value : values) {
-      expect_error(describe(key, value), {cat("config.json: \"", key, "\" is "), "expected an integer"});
+      expect_error(describe(key, value),
+                   {cat("config.json: \"", key, "\" is "), "expected an integer"});
     }
   }
   expect_error(describe("num_hidden_layers", "1000000000"), {"is 1000000000", "from 1 to 4096"});
@@ -61,14 +73,16 @@ TEST(Config, SH10_UnknownRopeScaling) {
   expect_error(describe("rope_scaling", R"({"rope_type":"longrope"})"), {"\"longrope\""});
   expect_error(describe("rope_scaling", R"({"rope_type":5})"), {"\"rope_type\" is 5"});
   expect_error(describe("rope_scaling", "7"), {"\"rope_scaling\" is 7, expected an object"});
-  expect_error(describe("rope_scaling", R"({"rope_type":"linear","factor":0})"), {"\"factor\" is 0"});
+  expect_error(describe("rope_scaling", R"({"rope_type":"linear","factor":0})"),
+               {"\"factor\" is 0"});
   EXPECT_TRUE(describe("rope_scaling", "null").ok());
   EXPECT_TRUE(describe("rope_scaling", R"({"rope_type":"linear","factor":2})").ok());
 }
 
 TEST(Config, SH11_QuantizationConfigs) {
   const auto read = [](std::string_view text) {
-    return QuantizationConfig::from_json({{"quantization_config", Json::parse(text)}}, "config.json");
+    return QuantizationConfig::from_json({{"quantization_config", Json::parse(text)}},
+                                         "config.json");
   };
   const auto awq = read(R"({"quant_method":"awq","bits":4,"group_size":128,"version":"gemm"})");
   ASSERT_TRUE(awq.ok());
@@ -86,20 +100,23 @@ TEST(Config, SH11_QuantizationConfigs) {
                {"\"gemv\" is not read"});
   expect_error(read(R"({"quant_method":"awq","bits":4,"group_size":64,"zero_point":false})"),
                {"without zero points"});
-  expect_error(read(R"({"quant_method":"awq","bits":3,"group_size":64})"), {"bits is 3, expected 4"});
+  expect_error(read(R"({"quant_method":"awq","bits":3,"group_size":64})"),
+               {"bits is 3, expected 4"});
   expect_error(read(R"({"quant_method":"gptq","bits":5,"group_size":64})"),
                {"bits is 5, expected 2, 3, 4 or 8"});
   for (const char* group : {"0", "-2", "2000000", "18446744073709551615", "\"128\"", "1.5"}) {
     expect_error(read(cat("{\"quant_method\":\"gptq\",\"bits\":4,\"group_size\":", group, "}")),
                  {"group_size is"});
   }
-  expect_error(read(R"({"quant_method":"gptq","bits":4,"group_size":64,"checkpoint_format":"marlin"})"),
-               {"\"marlin\" is not read"});
+  expect_error(
+      read(R"({"quant_method":"gptq","bits":4,"group_size":64,"checkpoint_format":"marlin"})"),
+      {"\"marlin\" is not read"});
 }
 
 TEST(Config, SH12_OtherArchitectures) {
-  expect_error(describe("architectures", R"(["DeepseekForCausalLM"])"),
-               {"architecture \"DeepseekForCausalLM\" is not supported; supported: LlamaForCausalLM"});
+  expect_error(
+      describe("architectures", R"(["DeepseekForCausalLM"])"),
+      {"architecture \"DeepseekForCausalLM\" is not supported; supported: LlamaForCausalLM"});
   for (const char* value : {"", "[]", "[7]", "\"LlamaForCausalLM\"", "{}"}) {
     expect_error(describe("architectures", value), {"\"architectures\" is missing"});
   }
@@ -107,7 +124,8 @@ TEST(Config, SH12_OtherArchitectures) {
 }
 
 Result<Config> gguf_config(const GgufBuilder& builder) {
-  AWQ_ASSIGN(const Checkpoint checkpoint, Checkpoint::from_gguf(as_bytes(builder.build()), "f.gguf"));
+  AWQ_ASSIGN(const Checkpoint checkpoint,
+             Checkpoint::from_gguf(as_bytes(builder.build()), "f.gguf"));
   return read_config(checkpoint);
 }
 
@@ -156,7 +174,8 @@ TEST(GgufConfig, KeysThatChangeTheMeaning) {
   yarn.string("llama.rope.scaling.type", "yarn");
   const auto config = gguf_config(yarn);
   ASSERT_TRUE(config.ok());
-  expect_error(find_gguf_family("llama")->describe(*config), {"rope type \"yarn\" is not supported"});
+  expect_error(find_gguf_family("llama")->describe(*config),
+               {"rope type \"yarn\" is not supported"});
   GgufBuilder other;
   expect_error(gguf_config(other), {"metadata \"general.architecture\" is missing"});
   expect_error(gguf_config(other.string("general.architecture", "mamba")),

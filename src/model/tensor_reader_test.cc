@@ -52,7 +52,8 @@ TEST(TensorReader, AHeadThatIsLost) {
 TEST(TensorReader, BiasesThatTheConfigDoesNotAnnounce) {
   TinyLlama llama;
   llama.add(kBlock + "self_attn.q_proj.bias", {8});
-  expect_error(llama.open(), {"tensor model.layers.0.self_attn.q_proj.bias is a bias", "attention_bias"});
+  expect_error(llama.open(),
+               {"tensor model.layers.0.self_attn.q_proj.bias is a bias", "attention_bias"});
   for (float& value : llama.tensors[kBlock + "self_attn.q_proj.bias"].values) value = 0;
   EXPECT_TRUE(llama.open().ok());  // as GPTQ writers leave them
 }
@@ -120,7 +121,8 @@ TEST(TensorReader, RopeDivisors) {
     return {};
   };
   EXPECT_TRUE(open({2}, le(1.0f) + le(8.0f)).ok());
-  expect_error(open({3}, le(1.0f) + le(1.0f) + le(1.0f)), {"rope_freqs.weight is [3], expected [2]"});
+  expect_error(open({3}, le(1.0f) + le(1.0f) + le(1.0f)),
+               {"rope_freqs.weight is [3], expected [2]"});
   expect_error(open({2}, le(1.0f) + le(0.0f)), {"a divisor that is not positive"});
   expect_error(open({2}, le(1.0f) + le(std::nanf(""))), {"a divisor that is not positive"});
 }

@@ -17,10 +17,16 @@ struct TinyTensor {
 
 /// hidden 8, 2 heads of 4, 1 kv head, ffn 12, vocabulary 10, 1 layer; the head is tied.
 struct TinyLlama {
-  Json config = {{"architectures", {"LlamaForCausalLM"}}, {"model_type", "llama"},
-                 {"hidden_size", 8},          {"num_hidden_layers", 1}, {"num_attention_heads", 2},
-                 {"num_key_value_heads", 1},  {"intermediate_size", 12}, {"vocab_size", 10},
-                 {"rms_norm_eps", 1e-5},      {"max_position_embeddings", 64},
+  Json config = {{"architectures", {"LlamaForCausalLM"}},
+                 {"model_type", "llama"},
+                 {"hidden_size", 8},
+                 {"num_hidden_layers", 1},
+                 {"num_attention_heads", 2},
+                 {"num_key_value_heads", 1},
+                 {"intermediate_size", 12},
+                 {"vocab_size", 10},
+                 {"rms_norm_eps", 1e-5},
+                 {"max_position_embeddings", 64},
                  {"tie_word_embeddings", true}};
   std::map<std::string, TinyTensor> tensors;
 
@@ -53,11 +59,11 @@ struct TinyLlama {
     for (const auto& [name, tensor] : tensors) {
       const size_t begin = data.size();
       for (const float value : tensor.values) data += le(value);
-      header[name] = {{"dtype", "F32"}, {"shape", tensor.shape},
-                      {"data_offsets", {begin, data.size()}}};
+      header[name] = {
+          {"dtype", "F32"}, {"shape", tensor.shape}, {"data_offsets", {begin, data.size()}}};
     }
-    return Checkpoint::from_safetensors(dump_json(config),
-                                        as_bytes(safetensors_file(dump_json(header), data)), "tiny");
+    return Checkpoint::from_safetensors(
+        dump_json(config), as_bytes(safetensors_file(dump_json(header), data)), "tiny");
   }
 
   /// What opening it as a model says.
