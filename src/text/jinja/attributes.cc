@@ -262,7 +262,6 @@ Value get_slice(Heap& heap, const Value& object, const Value& start, const Value
     return Value(Type::range, part);
   }
   auto list = make_list(heap);
-  heap.step_items(static_cast<size_t>(std::max<int64_t>(bounds.count, 0)));
   int64_t at = bounds.start;
   for (int64_t i = 0; i < bounds.count; ++i) {
     list->push(object.items()[static_cast<size_t>(at)]);

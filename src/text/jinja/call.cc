@@ -83,7 +83,7 @@ Arguments Interpreter::evaluate_arguments(const CallArguments* arguments,
   }
   if (arguments->star != nullptr) {
     const Ref<List> items = iterate(heap_, evaluate(*arguments->star, scope));
-    heap_.step_items(items->items.size());
+    heap_.step(items->items.size());
     heap_.check_size(items->items.size() * sizeof(Value));
     result.positional.insert(result.positional.end(), items->items.begin(), items->items.end());
   }

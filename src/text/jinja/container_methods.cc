@@ -25,7 +25,6 @@ Value dict_values(Interpreter& interpreter, const Value& self, const Arguments& 
   const Bound bound("values", arguments, {});
   Heap& heap = interpreter.heap();
   auto list = make_list(heap);
-  heap.step_items(self.as<Dict>().entries.size());
   for (const auto& entry : self.as<Dict>().entries) list->push(entry.value);
   return make_view(heap, "dict_values", list);
 }
@@ -34,7 +33,6 @@ Value dict_items(Interpreter& interpreter, const Value& self, const Arguments& a
   const Bound bound("items", arguments, {});
   Heap& heap = interpreter.heap();
   auto list = make_list(heap);
-  heap.step_items(self.as<Dict>().entries.size());
   for (const auto& entry : self.as<Dict>().entries) {
     list->push(make_pair(heap, entry.key, entry.value));
   }

@@ -87,7 +87,6 @@ Value reverse(Interpreter& interpreter, const Value& input, const Arguments& arg
   }
   const Ref<List> all = iterate(heap, input);
   auto reversed = make_list(heap);
-  heap.step_items(all->items.size());
   for (size_t i = all->items.size(); i > 0; --i) reversed->push(all->items[i - 1]);
   return input.is(Type::iterator) ? list_value(reversed) : make_iterator(heap, reversed);
 }
@@ -250,7 +249,6 @@ Value batch(Interpreter& interpreter, const Value& input, const Arguments& argum
   }
   if (!row->items.empty()) {
     while (bound.has_value(1) && static_cast<int64_t>(row->items.size()) < count) {
-      heap.step();
       row->push(bound[1]);
     }
     rows->push(list_value(row));

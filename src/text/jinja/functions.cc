@@ -48,7 +48,6 @@ Ref<Dict> build_dict(Heap& heap, const char* function, const Arguments& argument
   if (!arguments.positional.empty()) {
     const Value& source = arguments.positional[0];
     if (source.is(Type::dict)) {
-      heap.step_items(source.as<Dict>().entries.size());
       for (const auto& entry : source.as<Dict>().entries) dict->set(entry.key, entry.value);
     } else {
       const Ref<List> pairs = iterate(heap, source);

@@ -17,7 +17,6 @@ Value add_text(Heap& heap, const Value& a, const Value& b) {
 
 Value add_lists(Heap& heap, const Value& a, const Value& b) {
   auto list = make_list(heap);
-  heap.step_items(a.items().size() + b.items().size());
   for (const Value& item : a.items()) list->push(item);
   for (const Value& item : b.items()) list->push(item);
   return Value(a.type(), list);
@@ -38,7 +37,6 @@ Value repeat(Heap& heap, const Value& value, int64_t times) {
   }
   auto list = make_list(heap);
   for (uint64_t i = 0; i < rounds; ++i) {
-    heap.step_items(size);
     for (const Value& item : value.items()) list->push(item);
   }
   return Value(value.type(), list);

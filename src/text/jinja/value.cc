@@ -11,6 +11,7 @@ std::string_view Value::text() const { return as<String>().text; }
 const std::vector<Value>& Value::items() const { return as<List>().items; }
 
 void List::push(Value value) {
+  heap().step();
   heap().check_size(items.size() + 1);
   charge(sizeof(Value));
   items.push_back(std::move(value));
@@ -116,13 +117,11 @@ Ref<List> iterate(Heap& heap, const Value& value) {
     case Type::dict: {
       auto list = make_list(heap);
       for (const auto& entry : value.as<Dict>().entries) list->push(entry.key);
-      heap.step_items(list->items.size());
       return list;
     }
     case Type::range: {
       auto list = make_list(heap);
       const Range& range = value.as<Range>();
-      heap.step_items(static_cast<size_t>(range.size));
       for (int64_t i = 0; i < range.size; ++i) list->push(Value::integer(range.at(i)));
       return list;
     }

@@ -115,7 +115,7 @@ struct List : Object {
   std::vector<Value> items;
   bool group = false;  ///< a pair made by groupby: has the attributes grouper and list
 
-  void push(Value value);
+  void push(Value value);  ///< one step
   void clear() override { items.clear(); }
 };
 
