@@ -1,8 +1,10 @@
 // awq tokenize: text to token ids.
 #include <unistd.h>
 
+#include <array>
+#include <filesystem>
 #include <iostream>
-#include <iterator>
+#include <optional>
 
 #include "base/file.h"
 #include "cli/verb.h"
@@ -10,19 +12,42 @@
 namespace awq {
 namespace {
 
+// Ids are 32-bit and so is what a tokenizer counts; a file is refused before it is read.
+constexpr size_t kMaxText = 0x7FFFFFFF;
+
 struct TokenizeOptions {
-  std::string model, text, file;
+  std::string model, file;
+  std::optional<std::string> text;
   bool json = false, no_special = false, plain = false;
 };
 
-Status tokenize(const TokenizeOptions& options) {
-  AWQ_ASSIGN(const OpenCheckpoint source, OpenCheckpoint::open(options.model));
-  std::string text = options.text;
+Result<std::string> read_input(const TokenizeOptions& options) {
+  if (options.text) return *options.text;
   if (!options.file.empty()) {
-    AWQ_ASSIGN(text, read_file(options.file));
-  } else if (text.empty() && ::isatty(STDIN_FILENO) == 0) {
-    text.assign(std::istreambuf_iterator<char>(std::cin), {});
+    std::error_code ignored;
+    const auto size = std::filesystem::file_size(options.file, ignored);
+    if (!ignored && size > kMaxText) {
+      return usage_error(cat(printable(options.file), ": the text is too long: ", size,
+                             " bytes, the limit is ", kMaxText));
+    }
+    return read_file(options.file, kMaxText);
   }
+  std::string text;
+  if (::isatty(STDIN_FILENO) != 0) return text;
+  std::array<char, 1 << 16> part;
+  while (std::cin.read(part.data(), part.size()), std::cin.gcount() > 0) {
+    text.append(part.data(), static_cast<size_t>(std::cin.gcount()));
+    if (text.size() > kMaxText) {
+      return usage_error(cat("the text is too long: standard input has more than ", kMaxText,
+                             " bytes"));
+    }
+  }
+  return text;
+}
+
+Status tokenize(const TokenizeOptions& options) {
+  AWQ_ASSIGN(const std::string text, read_input(options));
+  AWQ_ASSIGN(const OpenCheckpoint source, OpenCheckpoint::open(options.model));
   const Tokenizer& tokenizer = source.vocabulary->tokenizer;
   AWQ_ASSIGN(const std::vector<TokenId> ids,
              tokenizer.encode(text, {!options.no_special, !options.plain}));

@@ -183,7 +183,7 @@ void Bpe::encode_chunk(const TokenId* symbols, size_t count, TokenId whole_token
       return;
     }
   }
-  if (whole_token < 0) merge_short(*this, symbols, count, ids);
+  if (whole_token < 0) merge_short(symbols, count, ids);
   const size_t made = ids.size() - start;
   if (slot == nullptr || made > BpeScratch::kMaxIds) return;
   slot->symbols = static_cast<uint16_t>(count);
@@ -193,14 +193,13 @@ void Bpe::encode_chunk(const TokenId* symbols, size_t count, TokenId whole_token
 }
 
 // A few dozen symbols at most: scanning beats a heap.
-void Bpe::merge_short(const Bpe& bpe, const TokenId* symbols, size_t count,
-                      std::vector<TokenId>& ids) {
+void Bpe::merge_short(const TokenId* symbols, size_t count, std::vector<TokenId>& ids) const {
   constexpr uint32_t kNone = 0xFFFFFFFFu;
   std::array<TokenId, 4 * BpeScratch::kMaxSymbols> token{}, result{};
   std::array<uint32_t, 4 * BpeScratch::kMaxSymbols> rank{};
   std::copy(symbols, symbols + count, token.begin());
   const auto look = [&](size_t i) {
-    const Rule* rule = i + 1 < count ? bpe.rules_.find(token[i], token[i + 1]) : nullptr;
+    const Rule* rule = i + 1 < count ? rules_.find(token[i], token[i + 1]) : nullptr;
     rank[i] = rule != nullptr ? rule->rank : kNone;
     result[i] = rule != nullptr ? rule->result : -1;
   };

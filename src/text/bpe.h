@@ -84,8 +84,7 @@ class Bpe {
   TokenId whole(std::string_view piece, bool bytes, BpeScratch& scratch) const;
   void encode_chunk(const TokenId* symbols, size_t count, TokenId whole_token, bool cached,
                     BpeScratch& scratch, std::vector<TokenId>& ids) const;
-  static void merge_short(const Bpe& bpe, const TokenId* symbols, size_t count,
-                          std::vector<TokenId>& ids);
+  void merge_short(const TokenId* symbols, size_t count, std::vector<TokenId>& ids) const;
   void merge_long(const TokenId* symbols, size_t count, BpeScratch& scratch,
                   std::vector<TokenId>& ids) const;
   void find_joints(const std::vector<BpeMerge>& merges);
