@@ -20,6 +20,7 @@ if [ -n "${AWQ_DATA:-}" ] && [ -f "$AWQ_DATA/wikitext2/wiki.test.raw" ]; then
   step "the text: WikiText-2 to measure on, other encyclopedia articles to calibrate on"
   calibration=$AWQ_DATA/calibration/wiki.utf8
   evaluation=(--text "$AWQ_DATA/wikitext2/wiki.test.raw" --protocol wikitext2)
+  text="the WikiText-2 test set (protocol wikitext2), calibrated on other encyclopedia articles"
 else
   step "the text: the distribution's fortunes, every other one to calibrate on, the rest to measure on"
   folder=/usr/share/games/fortunes
@@ -39,6 +40,7 @@ else
     END { flush() }' "${files[@]}"
   calibration=$out/calibration.txt
   evaluation=(--text "$out/evaluation.txt")
+  text="every other one of the distribution's fortunes, calibrated on the rest"
 fi
 
 rows=()
@@ -64,7 +66,9 @@ for bits in 4 3; do
   done
 done
 
-step "the table: $windows windows of 2048 tokens"
+step "the table"
+echo "SmolLM2-135M-Instruct (its GGUF file is Q4_1 already, so \"float\" is that file computed in float)," \
+  "$windows windows of 2048 tokens of $text." > "$out/text.txt"
 "$awq" report "${rows[@]}" | tee "$out/table.md"
 
 step "the 4-bit model answers: What is the capital of France?"

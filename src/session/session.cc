@@ -7,6 +7,7 @@ namespace awq {
 Result<OpenCheckpoint> OpenCheckpoint::open(const std::string& path, bool with_text) {
   OpenCheckpoint result;
   AWQ_ASSIGN(Checkpoint checkpoint, Checkpoint::open(path));
+  for (const std::string& warning : checkpoint.warnings()) say(cat("warning: ", warning));
   result.checkpoint = std::make_unique<Checkpoint>(std::move(checkpoint));
   AWQ_ASSIGN(TensorReader reader, TensorReader::open(*result.checkpoint));
   result.reader = std::make_unique<TensorReader>(std::move(reader));
