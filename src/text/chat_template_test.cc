@@ -47,17 +47,20 @@ std::string repeat(std::string_view text, size_t times) {
 
 TEST(ChatTemplate, JI01_RecursionEndsInTheCallDepth) {
   expect_error("{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}", "call depth", 0.1);
-  expect_error("{% macro a() %}{{ b() }}{% endmacro %}{% macro b() %}{{ a() }}{% endmacro %}{{ a() }}",
-               "call depth", 0.1);
-  expect_error("{% macro m() %}{{ caller() }}{% endmacro %}"
-               "{% macro n() %}{% call m() %}{{ n() }}{% endcall %}{% endmacro %}{{ n() }}",
-               "call depth", 0.1);
+  expect_error(
+      "{% macro a() %}{{ b() }}{% endmacro %}{% macro b() %}{{ a() }}{% endmacro %}{{ a() }}",
+      "call depth", 0.1);
+  expect_error(
+      "{% macro m() %}{{ caller() }}{% endmacro %}"
+      "{% macro n() %}{% call m() %}{{ n() }}{% endcall %}{% endmacro %}{{ n() }}",
+      "call depth", 0.1);
   expect_error("{% for x in [1] recursive %}{{ loop([1]) }}{% endfor %}", "call depth", 0.1);
   expect_error("{% macro m(x=m()) %}{% endmacro %}{{ m() }}", "call depth", 0.1);
 }
 
 TEST(ChatTemplate, JI01_DepthBelowTheLimitIsFine) {
-  EXPECT_EQ(text_of("{% macro m(n) %}{{ m(n - 1) if n else 'end' }}{% endmacro %}{{ m(60) }}"), "end");
+  EXPECT_EQ(text_of("{% macro m(n) %}{{ m(n - 1) if n else 'end' }}{% endmacro %}{{ m(60) }}"),
+            "end");
 }
 
 TEST(ChatTemplate, JI02_Ranges) {
@@ -75,8 +78,10 @@ TEST(ChatTemplate, JI02_Ranges) {
 }
 
 TEST(ChatTemplate, JI03_NestedLoopsEndInTheStepBudget) {
-  expect_error("{% set r = range(20000) %}{% for a in r %}{% for b in r %}{% for c in r %}"
-               "{% endfor %}{% endfor %}{% endfor %}", "step budget");
+  expect_error(
+      "{% set r = range(20000) %}{% for a in r %}{% for b in r %}{% for c in r %}"
+      "{% endfor %}{% endfor %}{% endfor %}",
+      "step budget");
   expect_error("{% for a in range(1000000) %}{% for b in range(1000000) %}{% endfor %}{% endfor %}",
                "budget");
 }
@@ -86,17 +91,52 @@ TEST(ChatTemplate, JI03_LargeWorkInOneStepIsCounted) {
   TemplateLimits limits;
   limits.steps /= 10;
   const std::string text = "{% set s = 'ab' * 500000 %}{% for i in range(100000) %}";
-  for (const char* work : {"s.count('a')", "s | upper", "s.find('zz')", "s == s ~ ''", "'zz' in s",
-                           "s | wordcount", "s[::-1]", "s | trim('ab')", "s | tojson", "s | length ~ s",
-                           "s.split('b') | length", "s.replace('a', 'c')", "s | int", "s[1:] < s"}) {
+  for (const char* work :
+       {"s.count('a')", "s | upper", "s.find('zz')", "s == s ~ ''", "'zz' in s", "s | wordcount",
+        "s[::-1]", "s | trim('ab')", "s | tojson", "s | length ~ s", "s.split('b') | length",
+        "s.replace('a', 'c')", "s | int", "s[1:] < s"}) {
     expect_error(text + "{% if " + work + " %}{% endif %}{% endfor %}", "budget", 1.0, limits);
   }
   const std::string list = "{% set l = range(100000) | list %}{% for i in range(100000) %}";
-  for (const char* work : {"l | sort", "l | join", "l + l", "-1 in l", "l | max", "l | sum", "l == l + []",
-                           "l | map('string') | list", "l | unique | list", "l | batch(3) | list",
-                           "l | reverse | list", "l[::-1]", "l | tojson", "l | select('odd') | list"}) {
+  for (const char* work :
+       {"l | sort", "l | join", "l + l", "-1 in l", "l | max", "l | sum", "l == l + []",
+        "l | map('string') | list", "l | unique | list", "l | batch(3) | list",
+        "l | reverse | list", "l[::-1]", "l | tojson", "l | select('odd') | list"}) {
     expect_error(list + "{% if " + work + " %}{% endif %}{% endfor %}", "budget", 1.0, limits);
   }
+}
+
+// Searches are linear even for a needle that almost matches everywhere; hashing a key is work.
+TEST(ChatTemplate, JI03_WorkThatATemplateCanMakeQuadratic) {
+  const std::string setup =
+      "{% set s = 'a' * 4000000 %}{% set n = 'a' * 1000000 ~ 'b' ~ 'a' * 1000000 %}";
+  for (const char* work : {"n in s", "s.find(n)", "s.rfind(n)", "s.count(n)", "s.split(n) | length",
+                           "s.index('a' ~ s)", "s.rsplit(n) | length", "s.partition(n)",
+                           "s.rpartition(n)", "s.replace(n, '')"}) {
+    const auto begin = std::chrono::steady_clock::now();
+    const auto result = render(setup + "{% if " + work + " %}{% endif %}");
+    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
+    EXPECT_LT(took.count(), 2.0) << work;
+  }
+  TemplateLimits limits;
+  limits.steps /= 10;
+  const std::string loop = "{% set s = 'ab' * 500000 %}{% for i in range(100000) %}";
+  for (const char* work : {"s in {}", "{}.get(s)", "{s: 1}", "namespace(a=1)[s]", "s is filter"}) {
+    expect_error(loop + "{% if " + work + " %}{% endif %}{% endfor %}", "budget", 1.0, limits);
+  }
+}
+
+TEST(ChatTemplate, JI04_MapOfMap) {
+  const std::string deep =
+      "{% set ns = namespace(l=[1]) %}{% for i in range(100000) %}{% set ns.l = [ns.l] %}{% endfor "
+      "%}";
+  const std::string message = error_of(deep + "{{ ns.l | map(*(['map'] * 100000)) | list }}");
+  EXPECT_TRUE(message.find("deeper") != message.npos || message.find("budget") != message.npos)
+      << message;
+  EXPECT_EQ(
+      text_of(
+          "{{ [[[-1]]] | map('map', 'map', 'abs') | map('map', 'list') | map('list') | list }}"),
+      "[[[1]]]");
 }
 
 TEST(ChatTemplate, JI04_DeepNesting) {
@@ -114,14 +154,17 @@ TEST(ChatTemplate, JI04_DeepNesting) {
   expect_error("{{ " + repeat("1 if 1 else ", n) + "1 }}", "nesting");
   expect_error("{{ f" + repeat("()", n) + " }}", "nesting");
   expect_error("{{ f" + repeat("(f", n) + repeat(")", n) + " }}", "nesting");
-  expect_error("{% for " + repeat("(", n) + "a" + repeat(",)", n) + " in x %}{% endfor %}", "nesting");
+  expect_error("{% for " + repeat("(", n) + "a" + repeat(",)", n) + " in x %}{% endfor %}",
+               "nesting");
   expect_error(repeat("{% filter upper %}", n) + repeat("{% endfilter %}", n), "nesting");
 }
 
 TEST(ChatTemplate, JI04_DeepValues) {
-  // A list that holds itself 100 000 deep is made one level at a time, and let go without recursion.
-  const std::string deep = "{% set ns = namespace(l=[], m=[]) %}{% for i in range(100000) %}"
-                           "{% set ns.l = [ns.l] %}{% set ns.m = [ns.m] %}{% endfor %}";
+  // A list that holds itself 100 000 deep is made one level at a time, and let go without
+  // recursion.
+  const std::string deep =
+      "{% set ns = namespace(l=[], m=[]) %}{% for i in range(100000) %}"
+      "{% set ns.l = [ns.l] %}{% set ns.m = [ns.m] %}{% endfor %}";
   EXPECT_EQ(text_of(deep + "ok"), "ok");
   for (const char* use : {"{{ ns.l }}", "{{ ns.l | tojson }}", "{{ ns.l == ns.m }}",
                           "{{ ns.l | string }}", "{{ {(ns.l,): 1} }}"}) {
@@ -133,10 +176,14 @@ TEST(ChatTemplate, JI04_DeepValues) {
 }
 
 TEST(ChatTemplate, JI05_DoublingEndsInTheMemoryBudget) {
-  expect_error("{% set ns = namespace(s='x') %}{% for i in range(40) %}{% set ns.s = ns.s ~ ns.s %}"
-               "{% endfor %}", "output/memory budget");
-  expect_error("{% set ns = namespace(l=[1]) %}{% for i in range(40) %}{% set ns.l = ns.l + ns.l %}"
-               "{% endfor %}", "budget");
+  expect_error(
+      "{% set ns = namespace(s='x') %}{% for i in range(40) %}{% set ns.s = ns.s ~ ns.s %}"
+      "{% endfor %}",
+      "output/memory budget");
+  expect_error(
+      "{% set ns = namespace(l=[1]) %}{% for i in range(40) %}{% set ns.l = ns.l + ns.l %}"
+      "{% endfor %}",
+      "budget");
   expect_error("{% for i in range(1000000) %}{{ 'x' * 1000 }}{% endfor %}", "budget");
   expect_error("{{ 'x' * 10 ** 12 }}", "output/memory budget");
   expect_error("{{ [1] * 10 ** 12 }}", "output/memory budget");
@@ -151,8 +198,10 @@ TEST(ChatTemplate, JI05_DoublingEndsInTheMemoryBudget) {
   expect_error("{{ ('x' * 1000000).replace('x', 'y' * 1000) }}", "output/memory budget");
   expect_error("{{ ('x' * 1000000).replace('', 'y' * 1000) }}", "output/memory budget");
   expect_error("{{ (['x' * 10000] * 10000) | join }}", "output/memory budget");
-  expect_error("{% set ns = namespace(l=[]) %}{% for i in range(100000) %}"
-               "{% set ns.l = ns.l + ['x' * 10000] %}{% endfor %}", "budget");
+  expect_error(
+      "{% set ns = namespace(l=[]) %}{% for i in range(100000) %}"
+      "{% set ns.l = ns.l + ['x' * 10000] %}{% endfor %}",
+      "budget");
 }
 
 TEST(ChatTemplate, JI06_ArithmeticNeverTraps) {
@@ -171,29 +220,36 @@ TEST(ChatTemplate, JI06_ArithmeticNeverTraps) {
   expect_error("{{ 1e300 | int }}", "64 bits");
   expect_error("{{ '99999999999999999999' | int }}", "64 bits");
   expect_error("{{ 9223372036854775807 | round(-1) }}", "64 bits");
-  EXPECT_EQ(text_of("{{ " + min + " % -1 }} {{ " + min + " }} {{ 'abc'[" + min + ":] }} {{ 'abc'[::" +
-                    min + "] }} {{ 'abc'[9223372036854775807] }}"),
+  EXPECT_EQ(text_of("{{ " + min + " % -1 }} {{ " + min + " }} {{ 'abc'[" + min +
+                    ":] }} {{ 'abc'[::" + min + "] }} {{ 'abc'[9223372036854775807] }}"),
             "0 -9223372036854775808 abc c ");
 }
 
 TEST(ChatTemplate, JI07_InternalsOfPythonAreUndefinedAndInert) {
-  EXPECT_EQ(text_of("{{ ''.__class__ }}{{ [].__class__ }}{{ cycler.__init__ }}{{ range.__globals__ }}"
-                    "{{ (x | default({})).__class__ }}{{ 'a' | attr('__class__') }}{{ ''['__class__'] }}"),
-            "");
-  EXPECT_EQ(text_of("{{ ''.__class__ is defined }}{{ namespace().__class__ is defined }}"), "FalseFalse");
+  EXPECT_EQ(
+      text_of(
+          "{{ ''.__class__ }}{{ [].__class__ }}{{ cycler.__init__ }}{{ range.__globals__ }}"
+          "{{ (x | default({})).__class__ }}{{ 'a' | attr('__class__') }}{{ ''['__class__'] }}"),
+      "");
+  EXPECT_EQ(text_of("{{ ''.__class__ is defined }}{{ namespace().__class__ is defined }}"),
+            "FalseFalse");
   expect_error("{{ ''.__class__.__mro__ }}", "1:");
   expect_error("{{ cycler.__init__.__globals__ }}", "unsafe");
   expect_error("{{ '{0.__class__.__mro__}'.format(1) }}", "unsafe");
   expect_error("{% set l = [1] %}{{ l.append(2) }}", "unsafe");
   expect_error("{{ {}.update({}) }}", "unsafe");
-  expect_error("{{ [] | map(attribute='__class__.__mro__') | list }}{{ [1] | map(attribute='__class__.__mro__') | list }}",
-               "unsafe");
+  expect_error(
+      "{{ [] | map(attribute='__class__.__mro__') | list }}{{ [1] | "
+      "map(attribute='__class__.__mro__') | list }}",
+      "unsafe");
 }
 
 TEST(ChatTemplate, JI08_RaisedTextIsTheMessage) {
-  EXPECT_EQ(error_of("{{ raise_exception('Roles must alternate: ' ~ 2) }}"), "Roles must alternate: 2");
-  EXPECT_EQ(error_of("{% for x in [1] %}{% if x %}{{ raise_exception('é 日') }}{% endif %}{% endfor %}"),
-            "é 日");
+  EXPECT_EQ(error_of("{{ raise_exception('Roles must alternate: ' ~ 2) }}"),
+            "Roles must alternate: 2");
+  EXPECT_EQ(
+      error_of("{% for x in [1] %}{% if x %}{{ raise_exception('é 日') }}{% endif %}{% endfor %}"),
+      "é 日");
   EXPECT_EQ(text_of("{% if false %}{{ raise_exception('x') }}{% endif %}ok"), "ok");
 }
 
@@ -217,7 +273,8 @@ TEST(ChatTemplate, JI09_UnknownNamesFailAtLoadWithLineAndColumn) {
 
 TEST(ChatTemplate, ErrorsWhileRenderingNameLineAndColumn) {
   EXPECT_EQ(error_of("a\nb {{ x.y }}"), "chat template: 2:7: 'x' is undefined");
-  EXPECT_EQ(error_of("{% for a in 5 %}{% endfor %}"), "chat template: 1:13: 'int' object is not iterable");
+  EXPECT_EQ(error_of("{% for a in 5 %}{% endfor %}"),
+            "chat template: 1:13: 'int' object is not iterable");
 }
 
 // Whether a conversation without a template is refused is the session's decision; nothing here
@@ -227,7 +284,9 @@ TEST(ChatTemplate, JI12_AnEmptyTemplateIsNotChatML) {
 }
 
 TEST(ChatTemplate, IsReusableAndMoves) {
-  auto parsed = ChatTemplate::parse("{% set ns = namespace(n=0) %}{% for x in l %}{% set ns.n = ns.n + x %}{% endfor %}{{ ns.n }}");
+  auto parsed = ChatTemplate::parse(
+      "{% set ns = namespace(n=0) %}{% for x in l %}{% set ns.n = ns.n + x %}{% endfor %}{{ ns.n "
+      "}}");
   ASSERT_TRUE(parsed.ok());
   const ChatTemplate moved = std::move(*parsed);
   EXPECT_EQ(*moved.render({{"l", {1, 2}}}), "3");

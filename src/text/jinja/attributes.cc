@@ -30,8 +30,7 @@ Value missing(Heap& heap, const Value& object, const Value& key) {
   const char* type = object.is_none() ? "None" : type_name(object);
   const std::string kind = object.is_none() ? "'None'" : cat("'", type, " object'");
   if (key.is_string()) {
-    return make_undefined(heap,
-                          cat(kind, " has no attribute '", printable(key.text(), 60), "'"));
+    return make_undefined(heap, cat(kind, " has no attribute '", printable(key.text(), 60), "'"));
   }
   // Only scalars are shown: the text of a large key would cost more than the error is worth.
   std::string shown;
@@ -57,20 +56,29 @@ bool find_loop_attribute(Heap& heap, const Value& object, std::string_view name,
   const Loop& loop = object.as<Loop>();
   const auto& items = loop.items->items;
   const auto index = static_cast<int64_t>(loop.index), size = static_cast<int64_t>(items.size());
-  if (name == "index") result = Value::integer(index + 1);
-  else if (name == "index0") result = Value::integer(index);
-  else if (name == "first") result = Value::boolean(index == 0);
-  else if (name == "last") result = Value::boolean(index + 1 == size);
-  else if (name == "length") result = Value::integer(size);
-  else if (name == "revindex") result = Value::integer(size - index);
-  else if (name == "revindex0") result = Value::integer(size - index - 1);
-  else if (name == "depth") result = Value::integer(loop.depth + 1);
-  else if (name == "depth0") result = Value::integer(loop.depth);
+  if (name == "index")
+    result = Value::integer(index + 1);
+  else if (name == "index0")
+    result = Value::integer(index);
+  else if (name == "first")
+    result = Value::boolean(index == 0);
+  else if (name == "last")
+    result = Value::boolean(index + 1 == size);
+  else if (name == "length")
+    result = Value::integer(size);
+  else if (name == "revindex")
+    result = Value::integer(size - index);
+  else if (name == "revindex0")
+    result = Value::integer(size - index - 1);
+  else if (name == "depth")
+    result = Value::integer(loop.depth + 1);
+  else if (name == "depth0")
+    result = Value::integer(loop.depth);
   else if (name == "previtem") {
     result = index > 0 ? items[loop.index - 1] : make_undefined(heap, "there is no previous item");
   } else if (name == "nextitem") {
-    result = index + 1 < size ? items[loop.index + 1]
-                              : make_undefined(heap, "there is no next item");
+    result =
+        index + 1 < size ? items[loop.index + 1] : make_undefined(heap, "there is no next item");
   } else {
     return find_method(heap, container_methods(Type::loop), object, name, result);
   }
@@ -86,8 +94,7 @@ int64_t resolve_index(int64_t index, int64_t size) {
 // The item of a list, string or dict; false when there is none (or no such kind of access).
 bool find_item(Heap& heap, const Value& object, const Value& key, Value& result) {
   if (object.is(Type::dict)) {
-    if (key.is_list_or_tuple() && !key.is(Type::tuple)) return false;
-    if (key.is(Type::dict)) return false;
+    if (!is_hashable(heap, key)) return false;
     const Value* found = object.as<Dict>().find(key);
     if (found != nullptr) result = *found;
     return found != nullptr;
@@ -163,7 +170,8 @@ Value slice_text(Heap& heap, const Value& object, const Bounds& bounds) {
   std::string out;
   int64_t at = bounds.start;
   for (int64_t i = 0; i < bounds.count; ++i) {
-    const size_t offset = string.ascii() ? static_cast<size_t>(at) : offsets[static_cast<size_t>(at)];
+    const size_t offset =
+        string.ascii() ? static_cast<size_t>(at) : offsets[static_cast<size_t>(at)];
     out += text.substr(offset, character_size(text, offset));
     if (i + 1 < bounds.count) at += bounds.step;
   }
@@ -216,7 +224,7 @@ bool find_attribute(Heap& heap, const Value& object, std::string_view name, Valu
 }
 
 Value get_attribute(Heap& heap, const Value& object, std::string_view name) {
-  heap.step();
+  heap.step_bytes(name.size());
   require_defined(object);
   // Whatever begins with an underscore is Python's own. Only a dict may have such an item, and
   // only when Python's object has no attribute of the name, which is so for single underscores.
@@ -247,7 +255,7 @@ Value get_slice(Heap& heap, const Value& object, const Value& start, const Value
                 const Value& step) {
   require_defined(object);
   const bool sliceable = object.is_list_or_tuple() || object.is_string() || object.is(Type::range);
-  if (!sliceable) return missing(heap, object, Value::none());
+  if (!sliceable) fail("'", type_name(object), "' object cannot be sliced");
   const Bounds bounds = slice_bounds(start, stop, step, length_of(object));
   if (object.is_string()) return slice_text(heap, object, bounds);
   if (object.is(Type::range)) {

@@ -13,7 +13,7 @@ namespace awq::jinja {
 Value get_attribute(Heap& heap, const Value& object, std::string_view name);
 
 /// The attribute or method, without a look at the items; false when there is none. What the
-/// sandbox hides is found, as undefined.
+/// sandbox hides is not found.
 bool find_attribute(Heap& heap, const Value& object, std::string_view name, Value& result);
 
 /// a[key]: the item, else the attribute when the key is a string, else undefined.

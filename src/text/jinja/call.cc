@@ -17,8 +17,8 @@ Bound::Bound(const char* function, const Arguments& arguments,
              std::initializer_list<const char*> names)
     : function_(function), names_(names), values_(names.size()) {
   if (arguments.positional.size() > names_.size()) {
-    fail(function, "() takes ", names_.size(), " arguments at most, ",
-         arguments.positional.size(), " were given");
+    fail(function, "() takes ", names_.size(), " arguments at most, ", arguments.positional.size(),
+         " were given");
   }
   for (size_t i = 0; i < arguments.positional.size(); ++i) values_[i] = &arguments.positional[i];
   for (const auto& [name, value] : arguments.named) {
@@ -71,8 +71,7 @@ void Scope::set(uint32_t name, Value value) {
   variables.emplace_back(name, std::move(value));
 }
 
-Arguments Interpreter::evaluate_arguments(const CallArguments* arguments,
-                                          const Ref<Scope>& scope) {
+Arguments Interpreter::evaluate_arguments(const CallArguments* arguments, const Ref<Scope>& scope) {
   Arguments result;
   if (arguments == nullptr) return result;
   for (const Expr* expr : arguments->positional) {
@@ -117,7 +116,7 @@ Value Interpreter::call(const Value& callee, const Arguments& arguments) {
       const Function& function = callee.as<Function>();
       Value result = function.native(*this, function.self, arguments);
       // Methods of Markup give Markup.
-      if (result.is_string() && function.self.is_string() && function.self.as<String>().markup) {
+      if (result.is_string() && function.self.is_markup()) {
         return make_text(heap_, std::string(result.text()), true);
       }
       return result;
@@ -177,8 +176,8 @@ void Interpreter::bind_macro(const Macro& macro, const Arguments& arguments,
   }
   if (node.uses_caller && scope->find(caller_name_) == nullptr) {
     const Value* caller = take_named("caller");
-    scope->set(caller_name_, caller != nullptr ? *caller
-                                               : make_undefined(heap_, "No caller defined"));
+    scope->set(caller_name_,
+               caller != nullptr ? *caller : make_undefined(heap_, "No caller defined"));
   }
   if (node.uses_kwargs) {
     auto rest = heap_.make<Dict>();

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "text/jinja/dict.h"
+#include "text/jinja/pytext.h"
 
 namespace awq::jinja {
 namespace {
@@ -74,12 +75,11 @@ bool equal(Heap& heap, const Value& a, const Value& b) {
   switch (a.type()) {
     case Type::undefined:
     case Type::none: return true;
-    case Type::string:
-      heap.step_bytes(a.text().size());
-      return a.text() == b.text();
+    case Type::string: heap.step_bytes(a.text().size()); return a.text() == b.text();
     case Type::list:
     case Type::tuple: return a.object() == b.object() || equal_items(heap, a.items(), b.items());
-    case Type::dict: return a.object() == b.object() || equal_dicts(heap, a.as<Dict>(), b.as<Dict>());
+    case Type::dict:
+      return a.object() == b.object() || equal_dicts(heap, a.as<Dict>(), b.as<Dict>());
     case Type::range: return equal_ranges(a.as<Range>(), b.as<Range>());
     default: return a.object() == b.object();
   }
@@ -107,7 +107,7 @@ bool contains(Heap& heap, const Value& haystack, const Value& needle) {
       fail("'in <string>' requires string as left operand, not ", type_name(needle));
     }
     heap.step_bytes(haystack.text().size());
-    return haystack.text().find(needle.text()) != std::string_view::npos;
+    return find_text(haystack.text(), needle.text()) != std::string_view::npos;
   }
   if (haystack.is(Type::dict)) return haystack.as<Dict>().find(needle) != nullptr;
   if (haystack.is(Type::range) && needle.is_integral()) {
@@ -118,8 +118,8 @@ bool contains(Heap& heap, const Value& haystack, const Value& needle) {
     const int64_t x = needle.as_integer();
     if (x < low || x > high) return false;
     const auto distance = static_cast<uint64_t>(x) - static_cast<uint64_t>(low);
-    const uint64_t step = range.step < 0 ? 0 - static_cast<uint64_t>(range.step)
-                                         : static_cast<uint64_t>(range.step);
+    const uint64_t step =
+        range.step < 0 ? 0 - static_cast<uint64_t>(range.step) : static_cast<uint64_t>(range.step);
     return distance % step == 0;
   }
   if (!is_iterable(haystack) || haystack.is(Type::loop)) {

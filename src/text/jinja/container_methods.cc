@@ -93,8 +93,8 @@ Value loop_changed(Interpreter& interpreter, const Value& self, const Arguments&
   Loop& loop = self.as<Loop>();
   auto now = make_list(heap);
   for (const Value& value : arguments.positional) now->push(value);
-  const bool same = loop.last_changed &&
-                    equal(heap, tuple_value(loop.last_changed), tuple_value(now));
+  const bool same =
+      loop.last_changed && equal(heap, tuple_value(loop.last_changed), tuple_value(now));
   loop.last_changed = now;
   return Value::boolean(!same);
 }

@@ -1,5 +1,6 @@
 #include "text/jinja/dict.h"
 
+#include <algorithm>
 #include <cmath>
 #include <functional>
 
@@ -23,7 +24,7 @@ uint64_t hash_text(std::string_view text) { return mix(std::hash<std::string_vie
 uint64_t hash_value(Heap& heap, const Value& value) {
   heap.step();
   switch (value.type()) {
-    case Type::string: return hash_text(value.text());
+    case Type::string: heap.step_bytes(value.text().size()); return hash_text(value.text());
     case Type::boolean:
     case Type::integer: return mix(static_cast<uint64_t>(value.as_integer()));
     case Type::real: {
@@ -48,6 +49,16 @@ uint64_t hash_value(Heap& heap, const Value& value) {
   }
 }
 
+bool is_hashable(Heap& heap, const Value& value) {
+  heap.step();
+  if (!value.is(Type::tuple)) {
+    return !value.is(Type::list) && !value.is(Type::dict) && !value.is(Type::view);
+  }
+  const Nesting nesting(heap);
+  return std::all_of(value.items().begin(), value.items().end(),
+                     [&](const Value& item) { return is_hashable(heap, item); });
+}
+
 template <class Same>
 const Dict::Entry* Dict::probe(uint64_t hash, Same same) const {
   if (slots_.empty()) {
@@ -67,16 +78,15 @@ const Dict::Entry* Dict::probe(uint64_t hash, Same same) const {
 }
 
 const Value* Dict::find(const Value& key) const {
-  const Entry* entry = probe(hash_value(heap(), key), [&](const Value& other) {
-    return equal(heap(), key, other);
-  });
+  const Entry* entry =
+      probe(hash_value(heap(), key), [&](const Value& other) { return equal(heap(), key, other); });
   return entry == nullptr ? nullptr : &entry->value;
 }
 
 const Value* Dict::find_text(std::string_view key) const {
-  const Entry* entry = probe(hash_text(key), [&](const Value& other) {
-    return other.is_string() && other.text() == key;
-  });
+  heap().step_bytes(key.size());
+  const Entry* entry = probe(
+      hash_text(key), [&](const Value& other) { return other.is_string() && other.text() == key; });
   return entry == nullptr ? nullptr : &entry->value;
 }
 
@@ -114,10 +124,10 @@ void Dict::set(Value key, Value value) {
 }
 
 void Dict::set_text(std::string_view key, Value value) {
+  heap().step_bytes(key.size());
   const uint64_t hash = hash_text(key);
-  const Entry* found = probe(hash, [&](const Value& other) {
-    return other.is_string() && other.text() == key;
-  });
+  const Entry* found =
+      probe(hash, [&](const Value& other) { return other.is_string() && other.text() == key; });
   if (found != nullptr) {
     const_cast<Entry*>(found)->value = std::move(value);
   } else {

@@ -38,7 +38,9 @@ struct Namespace : Object {
 };
 
 uint64_t hash_text(std::string_view text);
-/// Fails with "unhashable type" for lists and dicts.
+/// Whether it can be a key: no list or dict, nor a tuple of such.
+bool is_hashable(Heap& heap, const Value& value);
+/// Fails with "unhashable type" for what cannot.
 uint64_t hash_value(Heap& heap, const Value& value);
 
 }  // namespace awq::jinja

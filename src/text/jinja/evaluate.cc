@@ -121,8 +121,9 @@ Value Interpreter::concatenate(const Expr& expr, const Ref<Scope>& scope) {
 Value Interpreter::conditional(const Expr& expr, const Ref<Scope>& scope) {
   if (truthy(evaluate(*expr.items[0], scope))) return evaluate(*expr.items[1], scope);
   if (expr.items[2] != nullptr) return evaluate(*expr.items[2], scope);
-  return make_undefined(heap_, "the inline if-expression evaluated to false and no else section "
-                               "was defined.");
+  return make_undefined(heap_,
+                        "the inline if-expression evaluated to false and no else section "
+                        "was defined.");
 }
 
 Value Interpreter::compare(const Expr& expr, const Ref<Scope>& scope) {

@@ -12,8 +12,8 @@
 namespace awq::jinja {
 
 const Filter* find_filter(std::string_view name) {
-  const std::array groups = {text_filters(), number_filters(), sequence_filters(),
-                             selection_filters()};
+  const std::array groups = {text_filters(),     encoding_filters(), number_filters(),
+                             sequence_filters(), order_filters(),    selection_filters()};
   for (const std::span<const Filter> group : groups) {
     const auto found = std::find_if(group.begin(), group.end(),
                                     [&](const Filter& filter) { return filter.name == name; });

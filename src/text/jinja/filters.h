@@ -25,8 +25,10 @@ const Filter* find_filter(std::string_view name);
 const Test* find_test(std::string_view name);
 
 std::span<const Filter> text_filters();
+std::span<const Filter> encoding_filters();
 std::span<const Filter> number_filters();
 std::span<const Filter> sequence_filters();
+std::span<const Filter> order_filters();
 std::span<const Filter> selection_filters();
 
 /// What an `attribute` argument ("a.b", "0", 1) picks from an item.

@@ -90,15 +90,13 @@ Value filesizeformat(Interpreter& interpreter, const Value& input, const Argumen
   std::string letters(1, kPrefixes[prefix]);
   if (binary) letters = prefix == 0 ? "Ki" : letters + "i";
   // In the order of Python's operations, so that the last digit rounds alike.
-  const std::string digits = format_number(Value::real(base * *bytes / static_cast<double>(unit)), field);
+  const std::string digits =
+      format_number(Value::real(base * *bytes / static_cast<double>(unit)), field);
   return make_text(heap, cat(digits, " ", letters, "B"));
 }
 
 constexpr Filter kFilters[] = {
-    {"abs", absolute},
-    {"filesizeformat", filesizeformat},
-    {"float", to_real},
-    {"int", to_integer},
+    {"abs", absolute}, {"filesizeformat", filesizeformat}, {"float", to_real}, {"int", to_integer},
     {"round", round},
 };
 

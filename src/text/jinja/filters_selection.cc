@@ -1,5 +1,6 @@
 // Filters that pick: default, attr, map, select and their kin.
 #include "text/jinja/attributes.h"
+#include "text/jinja/compare.h"
 #include "text/jinja/filters.h"
 #include "text/jinja/interpreter.h"
 
@@ -22,8 +23,9 @@ Value attribute(Interpreter& interpreter, const Value& input, const Arguments& a
   if (name.substr(0, 2) != "__" && find_attribute(interpreter.heap(), input, name, result)) {
     return result;
   }
-  return make_undefined(interpreter.heap(), cat("'", type_name(input), "' object has no attribute '",
-                                                printable(name, 60), "'"));
+  return make_undefined(
+      interpreter.heap(),
+      cat("'", type_name(input), "' object has no attribute '", printable(name, 60), "'"));
 }
 
 // The items of what map and select work on. None, 0 and the like count as empty.
@@ -32,7 +34,8 @@ Ref<List> given_items(Heap& heap, const Value& input) {
 }
 
 // The name of a filter or test among the arguments, and the arguments that are left for it.
-std::string_view take_name(const Arguments& arguments, size_t at, Arguments& rest) {
+std::string_view take_name(Heap& heap, const Arguments& arguments, size_t at, Arguments& rest) {
+  heap.step(arguments.positional.size() + arguments.named.size());
   const Value& name = arguments.positional[at];
   require_defined(name);
   if (!name.is_string()) fail("the name of a filter or test must be a string");
@@ -54,12 +57,13 @@ Value map_attribute(Heap& heap, const Value& input, const Arguments& arguments) 
 
 Value map(Interpreter& interpreter, const Value& input, const Arguments& arguments) {
   Heap& heap = interpreter.heap();
+  const Nesting nesting(heap);  // map may map map
   if (arguments.positional.empty()) {
     if (arguments.find("attribute") == nullptr) fail("map requires a filter argument");
     return map_attribute(heap, input, arguments);
   }
   Arguments rest;
-  const std::string_view name = take_name(arguments, 0, rest);
+  const std::string_view name = take_name(heap, arguments, 0, rest);
   const Filter* filter = find_filter(name);
   if (filter == nullptr) fail("no filter named '", printable(name, 40), "'");
   auto list = make_list(heap);
@@ -80,7 +84,7 @@ Value select(Interpreter& interpreter, const Value& input, const Arguments& argu
   const Test* test = nullptr;
   Arguments rest;
   if (arguments.positional.size() > kName) {
-    const std::string_view name = take_name(arguments, kName, rest);
+    const std::string_view name = take_name(heap, arguments, kName, rest);
     test = find_test(name);
     if (test == nullptr) fail("no test named '", printable(name, 40), "'");
   }

@@ -10,15 +10,6 @@
 namespace awq::jinja {
 namespace {
 
-Value none_or(const Bound& bound, size_t i) { return bound.value(i, Value::none()); }
-
-// What an item is sorted and compared by.
-Value key_of(Heap& heap, const AttributePath& path, const Value& item, bool case_sensitive,
-             const Value* fallback = nullptr) {
-  Value key = path.get(heap, item, fallback);
-  return case_sensitive ? key : ignore_case(heap, key);
-}
-
 Value length(Interpreter&, const Value& input, const Arguments& arguments) {
   const Bound bound("length", arguments, {});
   return Value::integer(length_of(input));
@@ -95,7 +86,7 @@ Value join(Interpreter& interpreter, const Value& input, const Arguments& argume
   const Bound bound("join", arguments, {"d", "attribute"});
   Heap& heap = interpreter.heap();
   const Value separator = bound.has(0) ? str_value(heap, bound[0]) : make_text(heap, {});
-  const AttributePath path(heap, none_or(bound, 1));
+  const AttributePath path(heap, bound.value(1, Value::none()));
   const Ref<List> all = iterate(heap, input);
   std::string out;
   bool begun = false;
@@ -110,7 +101,7 @@ Value join(Interpreter& interpreter, const Value& input, const Arguments& argume
 Value sum(Interpreter& interpreter, const Value& input, const Arguments& arguments) {
   const Bound bound("sum", arguments, {"attribute", "start"});
   Heap& heap = interpreter.heap();
-  const AttributePath path(heap, none_or(bound, 0));
+  const AttributePath path(heap, bound.value(0, Value::none()));
   Value total = bound.value(1, Value::integer(0));
   if (total.is_string()) fail("sum() can't sum strings");
   const Ref<List> all = iterate(heap, input);
@@ -119,117 +110,6 @@ Value sum(Interpreter& interpreter, const Value& input, const Arguments& argumen
     total = operate(heap, Operator::add, total, path.get(heap, item));
   }
   return total;
-}
-
-Value sort(Interpreter& interpreter, const Value& input, const Arguments& arguments) {
-  const Bound bound("sort", arguments, {"reverse", "case_sensitive", "attribute"});
-  Heap& heap = interpreter.heap();
-  // "a,b" sorts by two attributes.
-  std::vector<AttributePath> paths;
-  if (bound.has(2) && bound[2].is_string()) {
-    for (const std::string_view part : split_at(bound[2].text(), ",", -1)) {
-      paths.emplace_back(heap, make_text(heap, std::string(part)));
-    }
-  } else {
-    paths.emplace_back(heap, none_or(bound, 2));
-  }
-  const bool case_sensitive = bound.truth(1, false);
-  std::vector<Keyed> keyed;
-  const Ref<List> all = iterate(heap, input);
-  for (const Value& item : all->items) {
-    auto keys = make_list(heap);
-    for (const AttributePath& path : paths) {
-      keys->push(key_of(heap, path, item, case_sensitive));
-    }
-    keyed.push_back({list_value(keys), item});
-  }
-  sort_keyed(heap, keyed, bound.truth(0, false));
-  auto sorted = make_list(heap);
-  for (Keyed& entry : keyed) sorted->push(std::move(entry.value));
-  return list_value(sorted);
-}
-
-Value dictsort(Interpreter& interpreter, const Value& input, const Arguments& arguments) {
-  const Bound bound("dictsort", arguments, {"case_sensitive", "by", "reverse"});
-  Heap& heap = interpreter.heap();
-  const std::string_view by = bound.text(1, "key");
-  if (by != "key" && by != "value") fail("dictsort: sort by either \"key\" or \"value\"");
-  require_defined(input);
-  if (!input.is(Type::dict)) fail("dictsort needs a mapping, not ", type_name(input));
-  const bool case_sensitive = bound.truth(0, false);
-  std::vector<Keyed> keyed;
-  for (const auto& entry : input.as<Dict>().entries) {
-    const Value& key = by == "key" ? entry.key : entry.value;
-    keyed.push_back({case_sensitive ? key : ignore_case(heap, key),
-                     make_pair(heap, entry.key, entry.value)});
-  }
-  sort_keyed(heap, keyed, bound.truth(2, false));
-  auto sorted = make_list(heap);
-  for (Keyed& entry : keyed) sorted->push(std::move(entry.value));
-  return list_value(sorted);
-}
-
-Value unique(Interpreter& interpreter, const Value& input, const Arguments& arguments) {
-  const Bound bound("unique", arguments, {"case_sensitive", "attribute"});
-  Heap& heap = interpreter.heap();
-  const AttributePath path(heap, none_or(bound, 1));
-  auto seen = heap.make<Dict>();
-  auto kept = make_list(heap);
-  const Ref<List> all = iterate(heap, input);
-  for (const Value& item : all->items) {
-    const Value key = key_of(heap, path, item, bound.truth(0, false));
-    if (seen->find(key) != nullptr) continue;
-    seen->set(key, Value::none());
-    kept->push(item);
-  }
-  return make_iterator(heap, kept);
-}
-
-template <bool kMax>
-Value extreme(Interpreter& interpreter, const Value& input, const Arguments& arguments) {
-  const Bound bound(kMax ? "max" : "min", arguments, {"case_sensitive", "attribute"});
-  Heap& heap = interpreter.heap();
-  const AttributePath path(heap, none_or(bound, 1));
-  const Ref<List> all = iterate(heap, input);
-  if (all->items.empty()) return make_undefined(heap, "No aggregated item, sequence was empty.");
-  Keyed best;
-  bool begun = false;
-  for (const Value& item : all->items) {
-    const Value key = key_of(heap, path, item, bound.truth(0, false));
-    const bool better = !begun || order(heap, key, best.key, kMax ? ">" : "<") ==
-                                      (kMax ? Order::above : Order::below);
-    if (better) best = {key, item};
-    begun = true;
-  }
-  return best.value;
-}
-
-Value groupby(Interpreter& interpreter, const Value& input, const Arguments& arguments) {
-  const Bound bound("groupby", arguments, {"attribute", "default", "case_sensitive"});
-  Heap& heap = interpreter.heap();
-  const AttributePath path(heap, bound.required(0));
-  const Value* fallback = bound.has_value(1) ? &bound[1] : nullptr;
-  const bool case_sensitive = bound.truth(2, false);
-  std::vector<Keyed> keyed;
-  const Ref<List> all = iterate(heap, input);
-  for (const Value& item : all->items) {
-    keyed.push_back({key_of(heap, path, item, case_sensitive, fallback), item});
-  }
-  sort_keyed(heap, keyed, false);
-  auto groups = make_list(heap);
-  for (size_t begin = 0, end = 0; begin < keyed.size(); begin = end) {
-    auto members = make_list(heap);
-    for (end = begin; end < keyed.size() && equal(heap, keyed[end].key, keyed[begin].key); ++end) {
-      members->push(keyed[end].value);
-    }
-    if (end == begin) members->push(keyed[end++].value);  // NaN, which equals nothing
-    auto group = make_list(heap);
-    group->push(path.get(heap, keyed[begin].value, fallback));
-    group->push(list_value(members));
-    group->group = true;
-    groups->push(tuple_value(group));
-  }
-  return list_value(groups);
 }
 
 Value batch(Interpreter& interpreter, const Value& input, const Arguments& arguments) {
@@ -278,23 +158,9 @@ Value slice(Interpreter& interpreter, const Value& input, const Arguments& argum
 }
 
 constexpr Filter kFilters[] = {
-    {"batch", batch},
-    {"count", length},
-    {"dictsort", dictsort},
-    {"first", first},
-    {"groupby", groupby},
-    {"items", items},
-    {"join", join},
-    {"last", last},
-    {"length", length},
-    {"list", list},
-    {"max", extreme<true>},
-    {"min", extreme<false>},
-    {"reverse", reverse},
-    {"slice", slice},
-    {"sort", sort},
-    {"sum", sum},
-    {"unique", unique},
+    {"batch", batch},     {"count", length}, {"first", first},   {"items", items},
+    {"join", join},       {"last", last},    {"length", length}, {"list", list},
+    {"reverse", reverse}, {"slice", slice},  {"sum", sum},
 };
 
 }  // namespace

@@ -26,13 +26,24 @@ class PercentFormatter {
         conversion();
       }
     }
-    const bool single = !values_.is(Type::tuple) && !values_.is(Type::dict);
-    const size_t given = values_.is(Type::tuple) ? values_.items().size() : single ? 1 : 0;
-    if (used_ < given) fail("not all arguments converted during string formatting");
+    if (used_ < must_use()) fail("not all arguments converted during string formatting");
     return std::move(out_);
   }
 
  private:
+  // How many values may not be left over. What has items could be meant for "%(key)s", so that
+  // Python lets it pass.
+  size_t must_use() const {
+    switch (values_.type()) {
+      case Type::tuple: return values_.items().size();
+      case Type::list:
+      case Type::dict:
+      case Type::range:
+      case Type::undefined: return 0;
+      default: return 1;
+    }
+  }
+
   void append(std::string_view text) {
     heap_.check_size(out_.size() + text.size());
     heap_.step_bytes(text.size());
@@ -65,11 +76,16 @@ class PercentFormatter {
     bool zero = false;
     for (; at_ < text_.size(); ++at_) {
       const char flag = text_[at_];
-      if (flag == '-') field.align = '<';
-      else if (flag == '0') zero = true;
-      else if (flag == '+' || (flag == ' ' && field.sign == 0)) field.sign = flag;
-      else if (flag == '#') field.alternate = true;
-      else break;
+      if (flag == '-')
+        field.align = '<';
+      else if (flag == '0')
+        zero = true;
+      else if (flag == '+' || (flag == ' ' && field.sign == 0))
+        field.sign = flag;
+      else if (flag == '#')
+        field.alternate = true;
+      else
+        break;
     }
     field.width = parse_count(text_, at_);
     if (at_ < text_.size() && text_[at_] == '.') field.precision = parse_count(text_, ++at_);
@@ -77,7 +93,8 @@ class PercentFormatter {
     field.type = text_[at_++];
     if (field.type == '%') return append("%");
     if (!have_value) value = next_value();
-    if (field.type == 's' || field.type == 'r' || field.type == 'a') return text_field(field, value);
+    if (field.type == 's' || field.type == 'r' || field.type == 'a')
+      return text_field(field, value);
     static constexpr std::string_view kNumeric = "diuxXofFeEgG";
     if (kNumeric.find(field.type) == kNumeric.npos) {
       fail("unsupported format character '", printable({&field.type, 1}), "'");
@@ -125,9 +142,12 @@ FieldFormat parse_spec(std::string_view spec) {
     }
   }
   const auto skip = [&](char c) { return at < spec.size() && spec[at] == c && ++at > 0; };
-  if (skip('+')) field.sign = '+';
-  else if (skip(' ')) field.sign = ' ';
-  else skip('-');
+  if (skip('+'))
+    field.sign = '+';
+  else if (skip(' '))
+    field.sign = ' ';
+  else
+    skip('-');
   field.alternate = skip('#');
   if (skip('0') && field.align == 0) {
     field.align = '=';
@@ -161,14 +181,14 @@ std::string format_field(Heap& heap, const Value& value, std::string_view spec) 
 }
 
 // "name", "0", "" before the attributes and keys of a field.
-Value field_value(Heap& heap, std::string_view name, const Arguments& arguments, size_t& automatic) {
+Value field_value(Heap& heap, std::string_view name, const Arguments& arguments,
+                  size_t& automatic) {
   const size_t path = std::min(name.find_first_of(".["), name.size());
   const std::string_view first = name.substr(0, path);
   Value value;
   if (first.empty() || first.find_first_not_of("0123456789") == first.npos) {
     size_t at = 0;
-    const size_t index =
-        first.empty() ? automatic++ : static_cast<size_t>(parse_count(first, at));
+    const size_t index = first.empty() ? automatic++ : static_cast<size_t>(parse_count(first, at));
     if (index >= arguments.positional.size()) {
       fail("replacement index ", index, " out of range for positional args tuple");
     }
@@ -189,8 +209,8 @@ Value field_value(Heap& heap, std::string_view name, const Arguments& arguments,
     if (name[at] != '[' || close == name.npos) fail("bad field in a format string");
     const std::string_view key = name.substr(at + 1, close - at - 1);
     const auto index = parse_integer(key);
-    value = get_item(heap, value,
-                     index ? Value::integer(*index) : make_text(heap, std::string(key)));
+    value =
+        get_item(heap, value, index ? Value::integer(*index) : make_text(heap, std::string(key)));
     at = close + 1;
   }
   return value;

@@ -112,8 +112,7 @@ Value strftime_now(Interpreter& interpreter, const Value&, const Arguments& argu
     const std::time_t now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
     localtime_r(&now, &time);
   }
-  return make_text(interpreter.heap(),
-                   format_time(interpreter.heap(), bound.text(0, ""), time));
+  return make_text(interpreter.heap(), format_time(interpreter.heap(), bound.text(0, ""), time));
 }
 
 struct Global {

@@ -3,14 +3,12 @@
 #include "text/jinja/attributes.h"
 #include "text/jinja/dict.h"
 #include "text/jinja/print.h"
-#include "text/unicode.h"
 
 namespace awq::jinja {
 namespace {
 
 constexpr uint32_t kNoName = UINT32_MAX;
 constexpr int kMaxDepth = 1200;
-constexpr int kMaxContextDepth = 128;
 
 uint32_t find_name(const Syntax& syntax, std::string_view name) {
   const auto found = syntax.name_ids.find(std::string(name));
@@ -18,36 +16,6 @@ uint32_t find_name(const Syntax& syntax, std::string_view name) {
 }
 
 }  // namespace
-
-Value from_json(Heap& heap, const Json& json, int depth) {
-  if (depth > kMaxContextDepth) fail("the context is nested deeper than 128 levels");
-  switch (json.type()) {
-    case Json::value_t::null: return Value::none();
-    case Json::value_t::boolean: return Value::boolean(json.get<bool>());
-    case Json::value_t::number_integer: return Value::integer(json.get<int64_t>());
-    case Json::value_t::number_unsigned:
-      if (json.get<uint64_t>() > INT64_MAX) fail("the context has an integer above 64 bits");
-      return Value::integer(json.get<int64_t>());
-    case Json::value_t::number_float: return Value::real(json.get<double>());
-    case Json::value_t::string: {
-      const auto& text = json.get_ref<const std::string&>();
-      return make_text(heap, is_utf8(text) ? text : utf8_lossy(text));
-    }
-    case Json::value_t::array: {
-      auto list = make_list(heap);
-      for (const Json& item : json) list->push(from_json(heap, item, depth + 1));
-      return list_value(list);
-    }
-    case Json::value_t::object: {
-      auto dict = heap.make<Dict>();
-      for (const auto& [key, value] : json.items()) {
-        dict->set_text(is_utf8(key) ? key : utf8_lossy(key), from_json(heap, value, depth + 1));
-      }
-      return Value(Type::dict, dict);
-    }
-    default: fail("the context has a value that is no JSON");
-  }
-}
 
 Interpreter::Interpreter(const Syntax& syntax, const TemplateLimits& limits)
     : syntax_(syntax),
@@ -124,8 +92,8 @@ Value Interpreter::capture_body(const Body& body, const Ref<Scope>& scope) {
   return capture([&] { run(body, scope); });
 }
 
-Value Interpreter::capture_loop(const ForNode& node, const Ref<Scope>& scope,
-                                const Value& iterable, int64_t depth) {
+Value Interpreter::capture_loop(const ForNode& node, const Ref<Scope>& scope, const Value& iterable,
+                                int64_t depth) {
   return capture([&] { run_for(node, scope, iterable, depth); });
 }
 
@@ -243,8 +211,10 @@ Interpreter::Flow Interpreter::run_capture(const CaptureNode& node, const Ref<Sc
   if (node.filter != nullptr) text = apply_block_filter(*node.filter, text, body);
   if (node.target != nullptr) {
     assign(*node.target, text, scope);
+  } else if (text.is_string()) {
+    emit(text.text());
   } else {
-    emit_value(text);
+    fail_at(node.filter->offset, "the filter of a block must give text, not ", type_name(text));
   }
   return flow;
 }

@@ -11,8 +11,17 @@
 namespace awq::jinja {
 
 enum class TokenKind : uint8_t {
-  end, data, block_begin, block_end, variable_begin, variable_end,
-  name, string, integer, real, punctuation,
+  end,
+  data,
+  block_begin,
+  block_end,
+  variable_begin,
+  variable_end,
+  name,
+  string,
+  integer,
+  real,
+  punctuation,
 };
 
 struct Token {

@@ -104,7 +104,9 @@ Value compute_floats(Operator op, double a, double b) {
 // Removes the underscores that Python allows between digits; false when one is elsewhere.
 bool drop_underscores(std::string& text) {
   std::string out;
-  const auto alnum = [&](size_t i) { return i < text.size() && std::isalnum(static_cast<unsigned char>(text[i])) != 0; };
+  const auto alnum = [&](size_t i) {
+    return i < text.size() && std::isalnum(static_cast<unsigned char>(text[i])) != 0;
+  };
   for (size_t i = 0; i < text.size(); ++i) {
     if (text[i] != '_') {
       out += text[i];
@@ -119,7 +121,8 @@ bool drop_underscores(std::string& text) {
 }  // namespace
 
 const char* sign(Operator op) {
-  static constexpr std::array<const char*, 7> kSigns = {"+", "-", "*", "/", "//", "%", "** or pow()"};
+  static constexpr std::array<const char*, 7> kSigns = {"+",  "-", "*",          "/",
+                                                        "//", "%", "** or pow()"};
   return kSigns[static_cast<size_t>(op)];
 }
 
@@ -129,7 +132,8 @@ int64_t negate(int64_t value) {
 }
 
 Value compute(Operator op, const Value& a, const Value& b) {
-  if (a.is_integral() && b.is_integral()) return compute_integers(op, a.as_integer(), b.as_integer());
+  if (a.is_integral() && b.is_integral())
+    return compute_integers(op, a.as_integer(), b.as_integer());
   return compute_floats(op, a.as_real(), b.as_real());
 }
 
@@ -147,10 +151,10 @@ void append_float(std::string& out, double value) {
   std::array<char, 400> text;
   const double size = std::fabs(value);
   const bool scientific = size != 0 && (size >= 1e16 || size < 1e-4);
-  const auto end = std::to_chars(text.data(), text.data() + text.size(), value,
-                                 scientific ? std::chars_format::scientific
-                                            : std::chars_format::fixed)
-                       .ptr;
+  const auto end =
+      std::to_chars(text.data(), text.data() + text.size(), value,
+                    scientific ? std::chars_format::scientific : std::chars_format::fixed)
+          .ptr;
   const std::string_view digits(text.data(), static_cast<size_t>(end - text.data()));
   out += digits;
   if (!scientific && digits.find('.') == digits.npos) out += ".0";
@@ -174,8 +178,7 @@ std::optional<int64_t> parse_integer(std::string_view text, int64_t base) {
   };
   prefix('x', 16), prefix('o', 8), prefix('b', 2);
   if (base == 0) {
-    if (digits.size() > 1 && digits[0] == '0' &&
-        digits.find_first_not_of("0_") != digits.npos) {
+    if (digits.size() > 1 && digits[0] == '0' && digits.find_first_not_of("0_") != digits.npos) {
       return std::nullopt;
     }
     base = 10;
@@ -198,7 +201,8 @@ std::optional<double> parse_float(std::string_view text) {
     digits.erase(0, 1);
     if (!digits.empty() && digits[0] == '-') return std::nullopt;
   }
-  if (digits.find('(') != digits.npos || !drop_underscores(digits)) return std::nullopt;  // nan(...)
+  if (digits.find('(') != digits.npos || !drop_underscores(digits))
+    return std::nullopt;  // nan(...)
   double value = 0;
   const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
   if (error == std::errc::invalid_argument || end != digits.data() + digits.size()) {

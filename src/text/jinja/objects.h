@@ -26,8 +26,7 @@ struct Arguments {
 /// Gives arguments to parameter names, as Python does; refuses what does not fit.
 class Bound {
  public:
-  Bound(const char* function, const Arguments& arguments,
-        std::initializer_list<const char*> names);
+  Bound(const char* function, const Arguments& arguments, std::initializer_list<const char*> names);
 
   bool has(size_t i) const { return values_[i] != nullptr; }
   const Value& operator[](size_t i) const { return *values_[i]; }

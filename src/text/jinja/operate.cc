@@ -11,8 +11,8 @@ Value add_text(Heap& heap, const Value& a, const Value& b) {
   if (x.markup == y.markup) return make_text(heap, cat(x.text, y.text), x.markup);
   // Markup and plain text: the plain side is escaped.
   heap.step_bytes(x.text.size() + y.text.size());
-  return make_text(heap, x.markup ? cat(x.text, escape_html(y.text)) : cat(escape_html(x.text), y.text),
-                   true);
+  return make_text(
+      heap, x.markup ? cat(x.text, escape_html(y.text)) : cat(escape_html(x.text), y.text), true);
 }
 
 Value add_lists(Heap& heap, const Value& a, const Value& b) {

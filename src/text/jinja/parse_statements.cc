@@ -220,7 +220,8 @@ const Statement* Parser::with(uint32_t offset) {
 
 uint32_t Parser::target_name() {
   const Token name = expect_name();
-  static constexpr std::string_view kConstants[] = {"true", "True", "false", "False", "none", "None"};
+  static constexpr std::string_view kConstants[] = {"true",  "True", "false",
+                                                    "False", "none", "None"};
   if (std::find(std::begin(kConstants), std::end(kConstants), name.text) != std::end(kConstants)) {
     fail_at(name.offset, "can't assign to '", name.text, "'");
   }

@@ -77,7 +77,7 @@ class Parser {
   void macro_body(MacroNode* node, std::string_view end);
   [[noreturn]] void fail_unknown_tag(const Token& name) const;
 
-  // Expressions (parse_expressions.cc), named as in jinja2's grammar.
+  // Expressions (parse_operators.cc, parse_expressions.cc), named as in jinja2's grammar.
   const Expr* expression() { return conditional(); }
   const Expr* tuple(bool with_conditional = true, bool parenthesized = false,
                     std::string_view end_name = {});

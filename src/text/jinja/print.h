@@ -18,8 +18,8 @@ Value str_value(Heap& heap, const Value& value);
 
 struct JsonStyle {
   bool ascii = false, sort_keys = false;
-  bool lines = false;       ///< an indent was given
-  std::string indent;       ///< of one level
+  bool lines = false;  ///< an indent was given
+  std::string indent;  ///< of one level
   std::string item_separator = ", ", key_separator = ": ";
 };
 

@@ -69,12 +69,12 @@ Case case_of(char32_t c) {
 void append_lower(std::string& out, std::string_view text, size_t begin, char32_t c) {
   if (c != 0x3A3) return append_lowercase(out, c);
   size_t after = begin + 2;
-  const bool cased_before =
-      begin > 0 && [&] {
-        size_t at = previous_character(text, begin);
-        return case_of(next_character(text, at)) != Case::none;
-      }();
-  const bool cased_after = after < text.size() && case_of(next_character(text, after)) != Case::none;
+  const bool cased_before = begin > 0 && [&] {
+    size_t at = previous_character(text, begin);
+    return case_of(next_character(text, at)) != Case::none;
+  }();
+  const bool cased_after =
+      after < text.size() && case_of(next_character(text, after)) != Case::none;
   append_utf8(out, cased_before && !cased_after ? 0x3C2 : 0x3C3);
 }
 

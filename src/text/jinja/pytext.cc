@@ -3,6 +3,7 @@
 #include <utf8proc.h>
 
 #include <algorithm>
+#include <cstring>
 
 #include "text/unicode.h"
 
@@ -45,6 +46,23 @@ size_t byte_offset(std::string_view text, size_t index) {
   size_t offset = 0;
   for (; index > 0 && offset < text.size(); --index) offset += character_size(text, offset);
   return offset;
+}
+
+size_t find_text(std::string_view text, std::string_view needle, size_t from) {
+  if (from > text.size()) return text.npos;
+  if (needle.empty()) return from;
+  const void* found = memmem(text.data() + from, text.size() - from, needle.data(), needle.size());
+  return found == nullptr ? text.npos
+                          : static_cast<size_t>(static_cast<const char*>(found) - text.data());
+}
+
+size_t rfind_text(std::string_view text, std::string_view needle) {
+  constexpr size_t kShort = 32;
+  if (needle.size() <= kShort) return text.rfind(needle);
+  const std::string reversed(text.rbegin(), text.rend());
+  const std::string reversed_needle(needle.rbegin(), needle.rend());
+  const size_t found = find_text(reversed, reversed_needle);
+  return found == text.npos ? found : text.size() - found - needle.size();
 }
 
 bool is_space(char32_t c) { return is_white_space(c) || (c >= 0x1C && c <= 0x1F); }
@@ -108,7 +126,7 @@ std::vector<std::string_view> split_at(std::string_view text, std::string_view s
                                        int64_t limit) {
   std::vector<std::string_view> parts;
   while (limit < 0 || static_cast<int64_t>(parts.size()) < limit) {
-    const size_t found = text.find(separator);
+    const size_t found = find_text(text, separator);
     if (found == std::string_view::npos) break;
     parts.push_back(text.substr(0, found));
     text.remove_prefix(found + separator.size());
@@ -121,7 +139,7 @@ std::vector<std::string_view> rsplit_at(std::string_view text, std::string_view 
                                         int64_t limit) {
   std::vector<std::string_view> parts;
   while (limit < 0 || static_cast<int64_t>(parts.size()) < limit) {
-    const size_t found = text.rfind(separator);
+    const size_t found = rfind_text(text, separator);
     if (found == std::string_view::npos) break;
     parts.push_back(text.substr(found + separator.size()));
     text = text.substr(0, found);

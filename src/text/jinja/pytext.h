@@ -20,6 +20,11 @@ size_t count_characters(std::string_view text);
 /// The byte where character `index` starts; the end when there are fewer.
 size_t byte_offset(std::string_view text, size_t index);
 
+/// text.find(needle, from) and text.rfind(needle), but in linear time whatever the texts: a
+/// template may choose both.
+size_t find_text(std::string_view text, std::string_view needle, size_t from = 0);
+size_t rfind_text(std::string_view text, std::string_view needle);
+
 bool is_space(char32_t c);      ///< str.isspace
 bool is_printable(char32_t c);  ///< str.isprintable
 

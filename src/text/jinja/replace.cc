@@ -23,7 +23,7 @@ std::string replace_text(Heap& heap, std::string_view text, std::string_view fro
       at += size;
       continue;
     }
-    const size_t found = text.find(from, at);
+    const size_t found = find_text(text, from, at);
     if (found == text.npos) break;
     append(text.substr(at, found - at));
     append(to);

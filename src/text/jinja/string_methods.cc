@@ -26,8 +26,9 @@ Value stripped(Interpreter& interpreter, const Value& self, const Arguments& arg
   const std::string_view chars = bound.has_value(0) ? bound.text(0, "") : "";
   // Every character of the text may be searched among `chars`.
   interpreter.heap().step_bytes(self.text().size() * (1 + chars.size() / 16));
-  return make_text(interpreter.heap(),
-                   std::string(strip(self.text(), bound.has_value(0) ? &chars : nullptr, kLeft, kRight)));
+  return make_text(
+      interpreter.heap(),
+      std::string(strip(self.text(), bound.has_value(0) ? &chars : nullptr, kLeft, kRight)));
 }
 
 Value text_list(Heap& heap, const Texts& parts) {
@@ -48,8 +49,8 @@ Value split(Interpreter& interpreter, const Value& self, const Arguments& argume
   }
   const std::string_view separator = bound.text(0, "");
   if (separator.empty()) fail("empty separator");
-  return text_list(heap, kFromRight ? rsplit_at(text, separator, limit)
-                                    : split_at(text, separator, limit));
+  return text_list(
+      heap, kFromRight ? rsplit_at(text, separator, limit) : split_at(text, separator, limit));
 }
 
 Value splitlines(Interpreter& interpreter, const Value& self, const Arguments& arguments) {
@@ -65,7 +66,7 @@ Value partition(Interpreter& interpreter, const Value& self, const Arguments& ar
   const std::string_view text = self.text(), separator = bound.text(0, "");
   if (separator.empty()) fail("empty separator");
   heap.step_bytes(text.size());
-  const size_t found = kFromRight ? text.rfind(separator) : text.find(separator);
+  const size_t found = kFromRight ? rfind_text(text, separator) : find_text(text, separator);
   Texts parts = {text, "", ""};
   if (found != text.npos) {
     parts = {text.substr(0, found), separator, text.substr(found + separator.size())};
@@ -84,11 +85,10 @@ Part select_part(Heap& heap, const Value& self, const Bound& bound, size_t start
   const std::string_view text = self.text();
   if (!bound.has_value(start) && !bound.has_value(stop)) return {0, text.size()};
   const int64_t length = length_of(self);
-  const auto clamp = [&](int64_t at) {
-    return at < 0 ? std::max(at + length, int64_t{0}) : at;
-  };
+  const auto clamp = [&](int64_t at) { return at < 0 ? std::max(at + length, int64_t{0}) : at; };
   const int64_t first = bound.has_value(start) ? clamp(bound.integer(start, 0)) : 0;
-  const int64_t last = bound.has_value(stop) ? std::min(clamp(bound.integer(stop, 0)), length) : length;
+  const int64_t last =
+      bound.has_value(stop) ? std::min(clamp(bound.integer(stop, 0)), length) : length;
   if (first > last) return {0, 0, false};
   heap.step_bytes(text.size());
   return {byte_offset(text, static_cast<size_t>(first)),
@@ -125,7 +125,9 @@ Value find(Interpreter& interpreter, const Value& self, const Arguments& argumen
   const std::string_view text = self.text().substr(part.begin, part.end - part.begin);
   const std::string_view needle = bound.text(0, "");
   heap.step_bytes(2 * text.size());
-  const size_t found = !part.valid ? text.npos : kFromRight ? text.rfind(needle) : text.find(needle);
+  const size_t found = !part.valid  ? text.npos
+                       : kFromRight ? rfind_text(text, needle)
+                                    : find_text(text, needle);
   if (found != text.npos) {
     return Value::integer(
         static_cast<int64_t>(count_characters(self.text().substr(0, part.begin + found))));
@@ -145,7 +147,8 @@ Value count(Interpreter& interpreter, const Value& self, const Arguments& argume
   if (!part.valid) return Value::integer(0);
   if (needle.empty()) return Value::integer(static_cast<int64_t>(count_characters(text)) + 1);
   int64_t total = 0;
-  for (size_t at = text.find(needle); at != text.npos; at = text.find(needle, at + needle.size())) {
+  for (size_t at = find_text(text, needle); at != text.npos;
+       at = find_text(text, needle, at + needle.size())) {
     ++total;
   }
   return Value::integer(total);
@@ -211,8 +214,8 @@ Value justify(Interpreter& interpreter, const Value& self, const Arguments& argu
   bound.required(0);
   const std::string_view fill = bound.text(1, " ");
   if (count_characters(fill) != 1) fail("the fill character must be exactly one character long");
-  return make_text(interpreter.heap(),
-                   justify_text(interpreter.heap(), self.text(), bound.integer(0, 0), kAlign, fill));
+  return make_text(interpreter.heap(), justify_text(interpreter.heap(), self.text(),
+                                                    bound.integer(0, 0), kAlign, fill));
 }
 
 Value zfill(Interpreter& interpreter, const Value& self, const Arguments& arguments) {
@@ -222,8 +225,7 @@ Value zfill(Interpreter& interpreter, const Value& self, const Arguments& argume
   const bool sign = !text.empty() && (text[0] == '-' || text[0] == '+');
   int64_t width = bound.integer(0, 0);
   if (sign && width > INT64_MIN) --width;
-  std::string digits =
-      justify_text(interpreter.heap(), text.substr(sign ? 1 : 0), width, '>', "0");
+  std::string digits = justify_text(interpreter.heap(), text.substr(sign ? 1 : 0), width, '>', "0");
   if (sign) digits.insert(digits.begin(), text[0]);
   return make_text(interpreter.heap(), std::move(digits));
 }

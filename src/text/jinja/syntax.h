@@ -25,9 +25,27 @@ struct Node {
 };
 
 enum class ExprKind : uint8_t {
-  constant, name, attribute, item, slice, list, tuple, dict, call, filter, test,
-  negation, negative, positive, arithmetic, comparison, conjunction, disjunction, concatenation,
-  conditional, namespace_target,
+  constant,
+  name,
+  attribute,
+  item,
+  slice,
+  list,
+  tuple,
+  dict,
+  call,
+  filter,
+  test,
+  negation,
+  negative,
+  positive,
+  arithmetic,
+  comparison,
+  conjunction,
+  disjunction,
+  concatenation,
+  conditional,
+  namespace_target,
 };
 
 enum class Comparison : uint8_t { equal, not_equal, below, at_most, above, at_least, in, not_in };
@@ -47,9 +65,9 @@ struct Expr : Node {
   Expr(ExprKind of, uint32_t position) : Node(position), kind(of) {}
   ExprKind kind;
   Operator op = Operator::add;
-  uint16_t height = 1;              ///< of the tree below
-  uint32_t id = 0;                  ///< constant, or interned name
-  uint32_t attribute = 0;           ///< interned, of `namespace_target`
+  uint16_t height = 1;     ///< of the tree below
+  uint32_t id = 0;         ///< constant, or interned name
+  uint32_t attribute = 0;  ///< interned, of `namespace_target`
   std::vector<const Expr*> items;
   std::vector<Comparison> comparisons;
   std::unique_ptr<CallArguments> arguments;
@@ -58,8 +76,19 @@ struct Expr : Node {
 };
 
 enum class StatementKind : uint8_t {
-  text, print, branch, loop, assign, assign_block, macro, call_block, filter_block, scope, with,
-  break_loop, continue_loop,
+  text,
+  print,
+  branch,
+  loop,
+  assign,
+  assign_block,
+  macro,
+  call_block,
+  filter_block,
+  scope,
+  with,
+  break_loop,
+  continue_loop,
 };
 
 struct Statement : Node {

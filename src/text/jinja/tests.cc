@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "text/jinja/compare.h"
+#include "text/jinja/dict.h"
 #include "text/jinja/filters.h"
 #include "text/jinja/interpreter.h"
 #include "text/jinja/print.h"
@@ -17,13 +18,15 @@ bool plain(Interpreter&, const Value& value, const Arguments& arguments) {
 }
 
 template <Type kType>
-bool has_type(const Value& value) { return value.is(kType); }
+bool has_type(const Value& value) {
+  return value.is(kType);
+}
 
 bool is_defined(const Value& value) { return !value.is_undefined(); }
 bool is_true(const Value& value) { return value.is(Type::boolean) && value.as_integer() != 0; }
 bool is_false(const Value& value) { return value.is(Type::boolean) && value.as_integer() == 0; }
 bool is_number(const Value& value) { return value.is_number(); }
-bool is_escaped(const Value& value) { return value.is_string() && value.as<String>().markup; }
+bool is_escaped(const Value& value) { return value.is_markup(); }
 
 bool is_callable(const Value& value) {
   switch (value.type()) {
@@ -95,11 +98,11 @@ bool ordered(Interpreter& interpreter, const Value& value, const Arguments& argu
   return found == kOrder || (kOrEqual && found == Order::equal);
 }
 
-bool names_filter(const Value& value) {
-  return value.is_string() && find_filter(value.text()) != nullptr;
-}
-bool names_test(const Value& value) {
-  return value.is_string() && find_test(value.text()) != nullptr;
+template <class Entry, const Entry* (*Find)(std::string_view)>
+bool names(Interpreter& interpreter, const Value& value, const Arguments& arguments) {
+  const Bound bound("the test", arguments, {});
+  hash_value(interpreter.heap(), value);  // fails for what could be no key of a table
+  return value.is_string() && Find(value.text()) != nullptr;
 }
 
 constexpr Test kTests[] = {
@@ -110,7 +113,7 @@ constexpr Test kTests[] = {
     {"escaped", plain<is_escaped>},
     {"even", parity<0>},
     {"false", plain<is_false>},
-    {"filter", plain<names_filter>},
+    {"filter", names<Filter, find_filter>},
     {"float", plain<has_type<Type::real>>},
     {"in", member},
     {"integer", plain<has_type<Type::integer>>},
@@ -123,7 +126,7 @@ constexpr Test kTests[] = {
     {"sameas", same},
     {"sequence", plain<is_sequence>},
     {"string", plain<has_type<Type::string>>},
-    {"test", plain<names_test>},
+    {"test", names<Test, find_test>},
     {"true", plain<is_true>},
     {"undefined", plain<has_type<Type::undefined>>},
     {"upper", has_case<true>},

@@ -8,6 +8,7 @@
 namespace awq::jinja {
 
 std::string_view Value::text() const { return as<String>().text; }
+bool Value::is_markup() const { return is_string() && as<String>().markup; }
 const std::vector<Value>& Value::items() const { return as<List>().items; }
 
 void List::push(Value value) {

@@ -12,9 +12,24 @@
 namespace awq::jinja {
 
 enum class Type : uint8_t {
-  undefined, none, boolean, integer, real,
-  string, list, tuple, dict, view, iterator, range, name_space,
-  function, macro, loop, cycler, joiner,
+  undefined,
+  none,
+  boolean,
+  integer,
+  real,
+  string,
+  list,
+  tuple,
+  dict,
+  view,
+  iterator,
+  range,
+  name_space,
+  function,
+  macro,
+  loop,
+  cycler,
+  joiner,
 };
 
 struct String;
@@ -65,6 +80,7 @@ class Value {
   bool is_undefined() const { return type_ == Type::undefined; }
   bool is_none() const { return type_ == Type::none; }
   bool is_string() const { return type_ == Type::string; }
+  bool is_markup() const;
   bool is_list_or_tuple() const { return type_ == Type::list || type_ == Type::tuple; }
   /// int and bool, which Python counts among the integers.
   bool is_integral() const { return type_ == Type::integer || type_ == Type::boolean; }
