@@ -10,12 +10,15 @@ MODEL ?=
 AWQ_DATA ?= $(wildcard $(CURDIR)/../shared/data)
 export AWQ_DATA
 
-.PHONY: build deps test test-release test-sanitized demo bench fuzz format clean
+.PHONY: build configure deps test test-release test-sanitized demo bench fuzz format clean
 
-build: deps
+# The program alone: build/bin/awq.
+build: configure
+	@cmake --build --preset $(PRESET) -j $(JOBS) --target awq
+
+configure: deps
 	@cmake --preset $(PRESET) > build-$(PRESET).log 2>&1 || { cat build-$(PRESET).log; exit 1; }
 	@rm -f build-$(PRESET).log
-	@cmake --build --preset $(PRESET) -j $(JOBS)
 
 deps:
 	@tools/install_deps.sh
@@ -24,7 +27,8 @@ deps:
 # AddressSanitizer and UndefinedBehaviorSanitizer.
 test: test-release test-sanitized
 
-test-release: build
+test-release: configure
+	@cmake --build --preset $(PRESET) -j $(JOBS)
 	@export AWQ_SMOLLM2="$${AWQ_SMOLLM2-$$(tools/fetch_smollm2.sh 2>/dev/null || true)}"; \
 	  ctest --test-dir build --output-on-failure -j $(JOBS)
 

@@ -5,7 +5,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 awq=build/bin/awq
 out=demo
-windows=${DEMO_WINDOWS:-8}
+windows=${DEMO_WINDOWS:-4}   # of 2048 tokens to measure on
+samples=${DEMO_SAMPLES:-32}  # of 512 tokens to calibrate on
 started=$SECONDS
 
 step() { printf '\n== %s  [%d:%02d]\n' "$*" $(((SECONDS - started) / 60)) $(((SECONDS - started) % 60)) >&2; }
@@ -20,7 +21,7 @@ if [ -n "${AWQ_DATA:-}" ] && [ -f "$AWQ_DATA/wikitext2/wiki.test.raw" ]; then
   step "the text: WikiText-2 to measure on, other encyclopedia articles to calibrate on"
   calibration=$AWQ_DATA/calibration/wiki.utf8
   evaluation=(--text "$AWQ_DATA/wikitext2/wiki.test.raw" --protocol wikitext2)
-  text="the WikiText-2 test set (protocol wikitext2), calibrated on other encyclopedia articles"
+  text="the WikiText-2 test set (protocol wikitext2), calibrated on $samples x 512 tokens of other encyclopedia articles"
 else
   step "the text: the distribution's fortunes, every other one to calibrate on, the rest to measure on"
   folder=/usr/share/games/fortunes
@@ -40,7 +41,7 @@ else
     END { flush() }' "${files[@]}"
   calibration=$out/calibration.txt
   evaluation=(--text "$out/evaluation.txt")
-  text="every other one of the distribution's fortunes, calibrated on the rest"
+  text="every other one of the distribution's fortunes, calibrated on $samples x 512 tokens of the rest"
 fi
 
 rows=()
@@ -50,7 +51,7 @@ measure() { # NAME MODEL [REPORT]
   else
     "$awq" compare "$model" "$2" "${evaluation[@]}" --max-windows "$windows" --json > "$out/$1.eval.json"
   fi
-  "$awq" bench "$2" -p 512 -n 128 -r 3 --json > "$out/$1.bench.json"
+  "$awq" bench "$2" -p 512 -n 64 -r 3 --json > "$out/$1.bench.json"
   rows+=("$1=$out/$1.eval.json,$out/$1.bench.json${3:+,$3}")
 }
 
@@ -61,7 +62,7 @@ for bits in 4 3; do
     name=$method-int$bits-g64
     step "$name"
     "$awq" quantize "$model" -o "$out/$name" --method $method --bits $bits --group 64 \
-      --calib "$calibration" --overwrite
+      --calib "$calibration" --calib-samples "$samples" --overwrite
     measure "$name" "$out/$name" "$out/$name/quantization_report.json"
   done
 done

@@ -72,8 +72,8 @@ class Scorer {
 };
 
 struct RowScore {
-  double nll = 0, kl = 0;
-  bool same_top = false, finite = true;
+  double nll[2] = {0, 0}, kl = 0;  ///< reference, model
+  bool same_top = false;
 };
 
 double row_nll(const Matrix& logits, int64_t row, int32_t target) {
@@ -81,12 +81,15 @@ double row_nll(const Matrix& logits, int64_t row, int32_t target) {
   return log_sum_exp(values) - values[static_cast<size_t>(target)];
 }
 
-RowScore row_divergence(const Matrix& reference, const Matrix& model, int64_t row) {
+RowScore row_divergence(const Matrix& reference, const Matrix& model, int64_t row,
+                        int32_t target) {
   const float* p = reference.row(row);
   const float* q = model.row(row);
   const auto n = static_cast<size_t>(reference.cols);
   const double log_p = log_sum_exp({p, n}), log_q = log_sum_exp({q, n});
   RowScore score;
+  score.nll[0] = log_p - p[target];
+  score.nll[1] = log_q - q[target];
   for (size_t i = 0; i < n; ++i) {
     const double lp = p[i] - log_p;
     if (lp > -50) score.kl += std::exp(lp) * (lp - (q[i] - log_q));
@@ -159,7 +162,6 @@ Result<CompareResult> compare_models(Engine& reference, Engine& model, const Win
   Scorer scorers[2] = {Scorer(reference), Scorer(model)};
   std::vector<double> kl;
   std::vector<RowScore> scores(kLogitRows);
-  std::vector<double> nll[2] = {std::vector<double>(kLogitRows), std::vector<double>(kLogitRows)};
   int64_t same = 0;
   for (int64_t w = 0; w < windows.count; ++w) {
     const std::span<const int32_t> ids = windows[w];
@@ -184,10 +186,7 @@ Result<CompareResult> compare_models(Engine& reference, Engine& model, const Win
         model.device().pool().parallel_for(count, 4, [&](int64_t from, int64_t to) {
           for (int64_t i = from; i < to; ++i) {
             const int32_t target = ids[static_cast<size_t>(begin + first + i + 1)];
-            scores[static_cast<size_t>(i)] = row_divergence(logits[0], logits[1], i);
-            for (int m = 0; m < 2; ++m) {
-              nll[m][static_cast<size_t>(i)] = row_nll(logits[m], i, target);
-            }
+            scores[static_cast<size_t>(i)] = row_divergence(logits[0], logits[1], i, target);
           }
         });
         for (int64_t i = 0; i < count; ++i) {
@@ -195,8 +194,8 @@ Result<CompareResult> compare_models(Engine& reference, Engine& model, const Win
           kl.push_back(score.kl);
           same += score.same_top;
           for (int m = 0; m < 2; ++m) {
-            finite &= std::isfinite(nll[m][static_cast<size_t>(i)]);
-            scorers[m].add(nll[m][static_cast<size_t>(i)]);
+            finite &= std::isfinite(score.nll[m]);
+            scorers[m].add(score.nll[m]);
           }
         }
       });
