@@ -8,6 +8,13 @@
 namespace awq {
 namespace {
 
+// Builds that look for faults make no promise about time.
+#if !defined(__OPTIMIZE__) || defined(__SANITIZE_ADDRESS__) || defined(AWQ_FUZZING)
+constexpr bool kTimed = false;
+#else
+constexpr bool kTimed = true;
+#endif
+
 Result<std::string> render(const std::string& source, const Json& context = Json::object(),
                            TemplateLimits limits = {}) {
   AWQ_ASSIGN(const ChatTemplate parsed, ChatTemplate::parse(source, limits));
@@ -25,9 +32,7 @@ std::string error_of(const std::string& source, const Json& context = Json::obje
   const auto begin = std::chrono::steady_clock::now();
   const auto result = render(source, context, limits);
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
-#ifdef __OPTIMIZE__  // no promise for builds that look for faults
-  EXPECT_LT(took.count(), seconds) << source.substr(0, 200);
-#endif
+  EXPECT_TRUE(!kTimed || took.count() < seconds) << took.count() << " s: " << source.substr(0, 200);
   if (result.ok()) return "no error: " + result->substr(0, 80);
   EXPECT_EQ(result.error().kind, ErrorKind::bad_input);
   return result.error().message;
@@ -116,7 +121,7 @@ TEST(ChatTemplate, JI03_WorkThatATemplateCanMakeQuadratic) {
     const auto begin = std::chrono::steady_clock::now();
     const auto result = render(setup + "{% if " + work + " %}{% endif %}");
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
-    EXPECT_LT(took.count(), 2.0) << work;
+    EXPECT_TRUE(!kTimed || took.count() < 2.0) << took.count() << " s: " << work;
   }
   TemplateLimits limits;
   limits.steps /= 10;

@@ -122,7 +122,7 @@ bool find_item(Heap& heap, const Value& object, const Value& key, Value& result)
 }
 
 struct Bounds {
-  int64_t start, count, step;
+  int64_t start, end, count, step;
 };
 
 // PySlice_AdjustIndices
@@ -145,7 +145,7 @@ Bounds slice_bounds(const Value& start, const Value& stop, const Value& step, in
   if (by > 0 && first < end) count = (end - first - 1) / by + 1;
   // -by would overflow for INT64_MIN; such a step takes one item at most.
   if (by < 0 && first > end) count = by == INT64_MIN ? 1 : (first - end - 1) / -by + 1;
-  return {first, count, by};
+  return {first, end, count, by};
 }
 
 Value slice_text(Heap& heap, const Value& object, const Bounds& bounds) {
@@ -261,12 +261,13 @@ Value get_slice(Heap& heap, const Value& object, const Value& start, const Value
   if (object.is(Type::range)) {
     const Range& range = object.as<Range>();
     auto part = heap.make<Range>();
-    // A slice of a range stays inside it, so these products fit; its stop is what follows.
-    part->start = bounds.count > 0 ? range.at(bounds.start) : range.start;
+    // What has more than one item stays inside the range, so that only a step that is never taken
+    // can wrap.
+    part->start = range.at(bounds.start);
+    part->stop = range.at(bounds.end);
     part->size = std::max<int64_t>(bounds.count, 0);
     part->step = static_cast<int64_t>(static_cast<uint64_t>(range.step) *
                                       static_cast<uint64_t>(bounds.step));
-    part->stop = part->at(part->size);
     return Value(Type::range, part);
   }
   auto list = make_list(heap);

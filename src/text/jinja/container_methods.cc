@@ -52,7 +52,8 @@ Value copy(Interpreter&, const Value& self, const Arguments& arguments) {
 
 Value sequence_index(Interpreter& interpreter, const Value& self, const Arguments& arguments) {
   const Bound bound("index", arguments, {"value", "start", "stop"});
-  const auto& items = self.items();
+  const Ref<List> list = iterate(interpreter.heap(), self);
+  const auto& items = list->items;
   const auto size = static_cast<int64_t>(items.size());
   const auto clamp = [&](int64_t at) { return at < 0 ? std::max(at + size, int64_t{0}) : at; };
   const int64_t first = clamp(bound.integer(1, 0));
@@ -68,7 +69,8 @@ Value sequence_index(Interpreter& interpreter, const Value& self, const Argument
 Value sequence_count(Interpreter& interpreter, const Value& self, const Arguments& arguments) {
   const Bound bound("count", arguments, {"value"});
   int64_t count = 0;
-  for (const Value& item : self.items()) {
+  const Ref<List> list = iterate(interpreter.heap(), self);
+  for (const Value& item : list->items) {
     if (equal(interpreter.heap(), item, bound.required(0))) ++count;
   }
   return Value::integer(count);
@@ -115,7 +117,8 @@ std::span<const NamedNative> container_methods(Type type) {
   switch (type) {
     case Type::dict: return kDict;
     case Type::list: return kList;
-    case Type::tuple: return std::span(kList).first(2);
+    case Type::tuple:
+    case Type::range: return std::span(kList).first(2);
     case Type::cycler: return kCycler;
     case Type::loop: return kLoop;
     default: return {};

@@ -143,7 +143,7 @@ Value count(Interpreter& interpreter, const Value& self, const Arguments& argume
   const Part part = select_part(heap, self, bound, 1, 2);
   const std::string_view text = self.text().substr(part.begin, part.end - part.begin);
   const std::string_view needle = bound.text(0, "");
-  heap.step_bytes(text.size());
+  heap.step_bytes(2 * text.size());
   if (!part.valid) return Value::integer(0);
   if (needle.empty()) return Value::integer(static_cast<int64_t>(count_characters(text)) + 1);
   int64_t total = 0;
@@ -197,7 +197,7 @@ Value remove_affix(Interpreter& interpreter, const Value& self, const Arguments&
 template <CharacterClass kClass>
 Value is_class(Interpreter& interpreter, const Value& self, const Arguments& arguments) {
   const Bound bound("the string method", arguments, {});
-  interpreter.heap().step_bytes(self.text().size());
+  interpreter.heap().step_bytes(2 * self.text().size());
   return Value::boolean(all_of_class(self.text(), kClass));
 }
 
