@@ -1,7 +1,6 @@
 // Calls: arguments, macros, recursive loops.
 #include <algorithm>
 
-#include "text/jinja/attributes.h"
 #include "text/jinja/dict.h"
 #include "text/jinja/interpreter.h"
 

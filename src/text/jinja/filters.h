@@ -1,7 +1,6 @@
 // The filters and tests that a template can name, and what they share.
 #pragma once
 
-#include <functional>
 #include <span>
 #include <string>
 #include <string_view>

@@ -1,5 +1,4 @@
 // Filters over sequences and mappings.
-#include "text/jinja/compare.h"
 #include "text/jinja/dict.h"
 #include "text/jinja/filters.h"
 #include "text/jinja/interpreter.h"

@@ -4,7 +4,6 @@
 #include <cmath>
 #include <ctime>
 
-#include "text/jinja/attributes.h"
 #include "text/jinja/dict.h"
 #include "text/jinja/interpreter.h"
 #include "text/jinja/print.h"

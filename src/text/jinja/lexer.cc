@@ -1,8 +1,5 @@
 #include "text/jinja/lexer.h"
 
-#include <algorithm>
-#include <array>
-
 #include "text/jinja/pytext.h"
 #include "text/unicode.h"
 

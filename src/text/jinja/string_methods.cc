@@ -1,6 +1,5 @@
 // The methods of strings.
 #include <algorithm>
-#include <array>
 
 #include "text/jinja/attributes.h"
 #include "text/jinja/interpreter.h"

@@ -1,6 +1,5 @@
 #include "text/jinja/value.h"
 
-#include "text/jinja/compare.h"
 #include "text/jinja/dict.h"
 #include "text/jinja/objects.h"
 #include "text/jinja/pytext.h"
