@@ -37,6 +37,7 @@ class Quantizer {
 
   Status run(std::span<const int32_t> tokens, const OutputDirectory& output,
              const std::function<void(const QuantizeProgress&)>& on_layer) {
+    AWQ_ASSIGN(const Json config, quantized_config(reader_, options_.format));
     AWQ_ASSIGN(QuantizedWriter writer,
                QuantizedWriter::create(reader_, options_.format, output));
     AWQ_TRY(writer.write_frame(ops_.device->pool()));  // first: its tables need room
@@ -61,7 +62,6 @@ class Quantizer {
     }
     AWQ_TRY(reader_.checkpoint().check_unchanged());
     AWQ_TRY(writer.finish());
-    const Json config = quantized_config(reader_, options_.format);
     return write_file(output.file("config.json"), dump_json(config, 2) + "\n");
   }
 

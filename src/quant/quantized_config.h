@@ -8,7 +8,8 @@
 namespace awq {
 
 /// The source's config (or the one its GGUF metadata amounts to) with quantization_config, half
-/// precision as the dtype, and the head tied as it was read.
-Json quantized_config(const TensorReader& reader, const QuantFormat& format);
+/// precision as the dtype, and the head tied as it was read. The divisors of a GGUF's rotary
+/// frequencies become the rope_scaling that gives them; an error where there is none.
+Result<Json> quantized_config(const TensorReader& reader, const QuantFormat& format);
 
 }  // namespace awq
