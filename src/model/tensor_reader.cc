@@ -133,6 +133,13 @@ Status TensorReader::check_tensors() const {
     AWQ_TRY(check_vector(n.slot, layer, ".weight", hidden));
     return n.bias ? check_vector(n.slot, layer, ".bias", hidden) : Status();
   };
+  if (is_quantized(Slot::embed, 0)) {  // rows are looked up in a table of floats
+    const std::string name =
+        module_name(*family_, Container::hugging_face, Slot::embed);
+    return bad_input(cat(printable(checkpoint_->path()), ": tensor ", name,
+                         ".qweight is a packed embedding, expected floats in ", name,
+                         ".weight; quantize the model with its embedding left out"));
+  }
   AWQ_TRY(check_linear(arch_.embed, 0));
   if (!arch_.tied_head) AWQ_TRY(check_linear(arch_.lm_head, 0));
   AWQ_TRY(norm(arch_.final_norm, 0));

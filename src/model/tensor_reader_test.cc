@@ -71,6 +71,15 @@ TEST(TensorReader, QuantizedWithoutAConfig) {
   expect_error(llama.open(), {"mlp.up_proj.qweight is F32 [8, 2], expected I32 [1, 16]"});
 }
 
+TEST(TensorReader, PackedEmbedding) {
+  TinyLlama llama;
+  llama.config["quantization_config"] = {{"quant_method", "gptq"}, {"bits", 4}, {"group_size", 8}};
+  llama.tensors.erase("model.embed_tokens.weight");
+  llama.add("model.embed_tokens.qweight", {1, 10});
+  expect_error(llama.open(), {"tensor model.embed_tokens.qweight is a packed embedding",
+                              "expected floats in model.embed_tokens.weight"});
+}
+
 TEST(TensorReader, ST17_NanAndInfinity) {
   const auto device = make_cpu_device(2);
   for (const float bad : {std::nanf(""), INFINITY, -INFINITY}) {
