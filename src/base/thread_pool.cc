@@ -8,7 +8,9 @@
 #include <cmath>
 #include <cstdlib>
 #include <string>
+#include <utility>
 
+#include "base/check.h"
 #include "base/file.h"
 
 namespace awq {
@@ -55,7 +57,8 @@ int ThreadPool::available_processors() {
 
 ThreadPool::ThreadPool(int threads) : size_(threads > 0 ? threads : available_processors()) {
   const std::vector<int> processors = allowed_processors();
-  const bool pin = size_ <= static_cast<int>(processors.size()) && size_ > 1;
+  // A part of the processors is left to the system to choose: other processes may want a part too.
+  const bool pin = size_ == static_cast<int>(processors.size()) && size_ > 1;
   for (int thread = 1; thread < size_; ++thread) {
     threads_.emplace_back([this, thread] { worker(thread); });
     if (!pin) continue;
@@ -75,46 +78,64 @@ ThreadPool::~ThreadPool() {
   for (std::thread& thread : threads_) thread.join();
 }
 
+void ThreadPool::call(Job job, void* context, int thread) noexcept {
+  try {
+    job(context, thread);
+  } catch (...) {
+    std::lock_guard lock(mutex_);
+    if (!failure_) failure_ = std::current_exception();
+  }
+}
+
 void ThreadPool::run_job(Job job, void* context) {
+  const uint64_t number = (state_.load(std::memory_order_relaxed) >> kGenerationShift) + 1;
   if (size_ == 1) {
-    generation_.fetch_add(1, std::memory_order_relaxed);
+    state_.store(number << kGenerationShift, std::memory_order_relaxed);
     job(context, 0);
     return;
   }
+  AWQ_CHECK((state_.load(std::memory_order_relaxed) & (kOpen | kActive)) == 0, "a job in a job");
   job_ = job;
   context_ = context;
-  running_.store(size_ - 1, std::memory_order_relaxed);
-  generation_.fetch_add(1);
+  state_.store(number << kGenerationShift | kOpen);
   if (sleepers_.load() > 0) {
     std::lock_guard lock(mutex_);
     wake_.notify_all();
   }
-  job(context, 0);
-  for (int spins = 0; running_.load(std::memory_order_acquire) > 0; ++spins) {
+  call(job, context, 0);
+  state_.fetch_and(~kOpen);
+  for (int spins = 0; (state_.load(std::memory_order_acquire) & kActive) != 0; ++spins) {
     if (spins < 4096) {
       pause_cpu();
     } else {
       std::this_thread::yield();  // more threads than processors: let the others finish
     }
   }
+  if (failure_) std::rethrow_exception(std::exchange(failure_, nullptr));
 }
 
 void ThreadPool::worker(int thread) {
   uint64_t seen = 0;
-  for (;;) {
-    const auto start = std::chrono::steady_clock::now();
-    while (generation_.load(std::memory_order_acquire) == seen && !stop_.load()) {
-      for (int i = 0; i < 64; ++i) pause_cpu();
-      if (std::chrono::steady_clock::now() - start < kSpin) continue;
-      std::unique_lock lock(mutex_);
-      sleepers_.fetch_add(1);
-      wake_.wait(lock, [&] { return generation_.load() != seen || stop_.load(); });
-      sleepers_.fetch_sub(1);
+  auto idle_since = std::chrono::steady_clock::now();
+  while (!stop_.load()) {
+    uint64_t state = state_.load(std::memory_order_acquire);
+    if (joinable(state, seen)) {
+      if (!state_.compare_exchange_strong(state, state + 1, std::memory_order_acq_rel)) continue;
+      seen = state >> kGenerationShift;
+      call(job_, context_, thread);
+      state_.fetch_sub(1, std::memory_order_release);
+      idle_since = std::chrono::steady_clock::now();
+      continue;
     }
-    if (stop_.load()) return;
-    ++seen;  // run_job waits for every worker, so no generation is skipped
-    job_(context_, thread);
-    running_.fetch_sub(1, std::memory_order_acq_rel);
+    for (int i = 0; i < 64; ++i) pause_cpu();
+    if (std::chrono::steady_clock::now() - idle_since < kSpin) continue;
+    // Any newer job ends the sleep, even one that is over by now: the next is near.
+    std::unique_lock lock(mutex_);
+    sleepers_.fetch_add(1);
+    const uint64_t last = state >> kGenerationShift;
+    wake_.wait(lock, [&] { return state_.load() >> kGenerationShift != last || stop_.load(); });
+    sleepers_.fetch_sub(1);
+    idle_since = std::chrono::steady_clock::now();
   }
 }
 

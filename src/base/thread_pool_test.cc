@@ -2,19 +2,35 @@
 
 #include <gtest/gtest.h>
 
+#include <new>
 #include <numeric>
 
 namespace awq {
 namespace {
 
-TEST(ThreadPool, EveryThreadRunsOnce) {
+TEST(ThreadPool, TheCallerAlwaysRunsAndNoThreadTwice) {
   for (int threads : {1, 2, 3, 7}) {
     ThreadPool pool(threads);
     std::vector<int> calls(static_cast<size_t>(threads), 0);
-    for (int i = 0; i < 1000; ++i) {
+    for (int i = 1; i <= 1000; ++i) {
       pool.run([&](int thread) { ++calls[static_cast<size_t>(thread)]; });
+      EXPECT_EQ(calls[0], i);
+      for (int count : calls) EXPECT_LE(count, i);
     }
-    for (int count : calls) EXPECT_EQ(count, 1000);
+    EXPECT_EQ(pool.jobs(), 1000u);
+  }
+}
+
+TEST(ThreadPool, WhatAThreadBeganIsDoneAtTheEnd) {
+  ThreadPool pool(3);
+  for (int i = 0; i < 200; ++i) {
+    std::atomic<int> begun{0}, done{0};
+    pool.run([&](int thread) {
+      ++begun;
+      if (thread != 0) std::this_thread::sleep_for(std::chrono::microseconds(200));
+      ++done;
+    });
+    EXPECT_EQ(begun.load(), done.load());
   }
 }
 
@@ -30,13 +46,30 @@ TEST(ThreadPool, ParallelForCoversTheRangeOnce) {
   }
 }
 
-TEST(ThreadPool, WakesAfterSleeping) {
+TEST(ThreadPool, WhatAJobThrowsReachesTheCaller) {
+  ThreadPool pool(3);
+  for (int thrower : {0, 1}) {
+    const auto job = [&](int thread) {
+      if (thrower == 0 ? thread == 0 : thread != 0) throw std::bad_alloc();
+      std::this_thread::sleep_for(std::chrono::milliseconds(thrower == 0 ? 0 : 50));
+    };
+    EXPECT_THROW(pool.run(job), std::bad_alloc);
+    int calls = 0;
+    pool.parallel_for(10, 10, [&](int64_t, int64_t) { ++calls; });
+    EXPECT_EQ(calls, 1);
+  }
+}
+
+TEST(ThreadPool, SleepersWakeForAJobThatWaitsForThem) {
   ThreadPool pool(2);
   for (int i = 0; i < 5; ++i) {
     std::this_thread::sleep_for(std::chrono::milliseconds(3));
-    std::atomic<int> sum{0};
-    pool.run([&](int) { sum += 1; });
-    EXPECT_EQ(sum.load(), 2);
+    std::atomic<int> here{0};
+    pool.run([&](int) {
+      ++here;
+      while (here.load() < 2) std::this_thread::yield();
+    });
+    EXPECT_EQ(here.load(), 2);
   }
 }
 

@@ -15,7 +15,7 @@ class Device {
   virtual ~Device() = default;
 
   virtual std::string description() const = 0;  ///< "CPU, 2 threads, AVX-512 VNNI"
-  virtual void* allocate(size_t bytes) = 0;     ///< 64-byte aligned; aborts when memory is out
+  virtual void* allocate(size_t bytes) = 0;     ///< 64-byte aligned; throws std::bad_alloc
   virtual void release(void* data, size_t bytes) = 0;
   virtual void upload(void* device, const void* host, size_t bytes) = 0;
   virtual void download(void* host, const void* device, size_t bytes) = 0;

@@ -1,4 +1,4 @@
-// Owner of aligned memory. Large buffers ask for huge pages: weights are read as one stream.
+// Aligned memory. Large pieces ask for huge pages: weights are read as one stream.
 #pragma once
 
 #include <cstddef>
@@ -8,14 +8,15 @@
 
 namespace awq {
 
+/// At least `bytes`, aligned to 64; to be freed with std::free. Throws std::bad_alloc: the program
+/// then ends with the exit code for memory.
+void* allocate_aligned(size_t bytes);
+
 class Buffer {
  public:
-  static constexpr size_t kAlignment = 64;
-
   Buffer() = default;
   /// Uninitialised memory; pages are touched first by whoever writes them.
   explicit Buffer(size_t bytes);
-  static Buffer zeroed(size_t bytes);
   Buffer(Buffer&& other) noexcept { *this = std::move(other); }
   Buffer& operator=(Buffer&& other) noexcept {
     std::swap(data_, other.data_);
@@ -40,20 +41,6 @@ class Buffer {
  private:
   std::byte* data_ = nullptr;
   size_t bytes_ = 0;
-};
-
-/// A growing f32 scratch array that keeps its memory: resize() never shrinks the allocation.
-class FloatBuffer {
- public:
-  float* resize(size_t count) {
-    if (count * sizeof(float) > buffer_.size()) buffer_ = Buffer(count * sizeof(float));
-    return buffer_.as<float>();
-  }
-  float* data() { return buffer_.as<float>(); }
-  const float* data() const { return buffer_.as<float>(); }
-
- private:
-  Buffer buffer_;
 };
 
 }  // namespace awq

@@ -1,16 +1,13 @@
-#include <sys/mman.h>
-
 #include <cstdlib>
 #include <cstring>
 
 #include "base/format.h"
 #include "kernels/cpu.h"
 #include "kernels/cpu/features.h"
+#include "tensor/buffer.h"
 
 namespace awq {
 namespace {
-
-constexpr size_t kLine = 64, kHugePage = size_t{2} << 20;
 
 class CpuDevice : public Device {
  public:
@@ -21,17 +18,7 @@ class CpuDevice : public Device {
                cpu_features_text());
   }
 
-  void* allocate(size_t bytes) override {
-    const bool large = bytes >= 2 * kHugePage;
-    const size_t alignment = large ? kHugePage : kLine;
-    const size_t rounded = (bytes + alignment - 1) / alignment * alignment;
-    AWQ_CHECK(rounded >= bytes, bytes);
-    void* data = std::aligned_alloc(alignment, rounded == 0 ? kLine : rounded);
-    AWQ_CHECK(data != nullptr, "out of memory: asked for ", human_bytes(rounded));
-    if (large) ::madvise(data, rounded, MADV_HUGEPAGE);
-    return data;
-  }
-
+  void* allocate(size_t bytes) override { return allocate_aligned(bytes); }
   void release(void* data, size_t) override { std::free(data); }
   void upload(void* device, const void* host, size_t bytes) override {
     if (bytes > 0) std::memcpy(device, host, bytes);
