@@ -4,6 +4,7 @@
 SHELL := /bin/bash
 JOBS ?= $(shell nproc)
 PRESET ?= release
+BUILD := $(if $(filter release,$(PRESET)),build,build/$(PRESET))
 FUZZ_SECONDS ?= 60
 MODEL ?=
 # Real texts and models for tests and tables, when there are any.
@@ -30,7 +31,7 @@ test: test-release test-sanitized
 test-release: configure
 	@cmake --build --preset $(PRESET) -j $(JOBS)
 	@export AWQ_SMOLLM2="$${AWQ_SMOLLM2-$$(tools/fetch_smollm2.sh 2>/dev/null || true)}"; \
-	  ctest --test-dir build --output-on-failure -j $(JOBS)
+	  ctest --test-dir $(BUILD) --output-on-failure -j $(JOBS)
 
 test-sanitized: deps
 	@cmake --preset asan-ubsan > /dev/null
@@ -38,7 +39,7 @@ test-sanitized: deps
 	@ctest --test-dir build/asan-ubsan --output-on-failure -j $(JOBS) -L 'unit|op'
 
 demo: build
-	@tools/demo.sh
+	@AWQ=$(BUILD)/bin/awq tools/demo.sh
 
 # Speed of a model (make bench MODEL=dir) and of the kernels alone.
 bench: deps

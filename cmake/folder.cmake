@@ -12,7 +12,8 @@ target_include_directories(awq_options INTERFACE ${CMAKE_SOURCE_DIR}/src)
 target_compile_options(awq_options INTERFACE ${AWQ_WARNINGS} ${AWQ_HARDENING} -fno-math-errno)
 target_link_options(awq_options INTERFACE -Wl,-z,relro,-z,now)
 if(AWQ_SANITIZE)
-  target_compile_options(awq_options INTERFACE -fsanitize=address,undefined -fno-sanitize-recover=all
+  target_compile_options(awq_options INTERFACE -U_FORTIFY_SOURCE
+                                               -fsanitize=address,undefined -fno-sanitize-recover=all
                                                -fno-omit-frame-pointer)
   target_link_options(awq_options INTERFACE -fsanitize=address,undefined)
 endif()

@@ -3,7 +3,7 @@
 # rounding, measures what each lost, and lets the 4-bit model answer. Results stay in demo/.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-awq=build/bin/awq
+awq=${AWQ:-build/bin/awq}
 out=demo
 windows=${DEMO_WINDOWS:-4}   # of 2048 tokens to measure on
 samples=${DEMO_SAMPLES:-32}  # of 512 tokens to calibrate on
@@ -68,8 +68,12 @@ for bits in 4 3; do
 done
 
 step "the table"
-echo "SmolLM2-135M-Instruct (its GGUF file is Q4_1 already, so \"float\" is that file computed in float)," \
-  "$windows windows of 2048 tokens of $text." > "$out/text.txt"
+parameters=$("$awq" inspect "$model" --json | sed -n 's/.*"parameters": \([0-9]*\).*/\1/p')
+cat > "$out/text.txt" <<EOF
+SmolLM2-135M-Instruct, $windows windows of 2048 tokens of $text.
+The file that "float" names holds 4-bit blocks already (GGUF Q4_1); it is computed in float, as whose 16-bit form the
+same $parameters parameters take $((parameters * 2 / 1000000)) MB. Of each INT row's size $((49152 * 576 * 2 / 1000000)) MB are the embedding, which stays in 16 bits.
+EOF
 "$awq" report "${rows[@]}" | tee "$out/table.md"
 
 step "the 4-bit model answers: What is the capital of France?"

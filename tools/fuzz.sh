@@ -8,6 +8,7 @@ seconds=${1:-60}
 if ! command -v clang++ > /dev/null || ! ls /usr/lib/llvm-*/lib/clang/*/lib/linux/libclang_rt.fuzzer-* \
      > /dev/null 2>&1; then
   sudo=$([ "$(id -u)" -eq 0 ] || echo sudo)
+  $sudo apt-get update -qq
   $sudo apt-get install -y -qq --no-install-recommends clang > /dev/null
   version=$(clang++ -dumpversion | cut -d. -f1)
   $sudo apt-get install -y -qq --no-install-recommends "libclang-rt-$version-dev" > /dev/null || true
