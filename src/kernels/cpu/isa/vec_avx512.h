@@ -78,7 +78,7 @@ inline F to_float(I a) { return _mm512_cvtepi32_ps(a); }
 inline int32_t sum(I a) { return _mm512_reduce_add_epi32(a); }
 inline int32_t largest(I a) { return _mm512_reduce_max_epi32(a); }
 inline void store_shorts(int16_t* p, I v) {
-  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_cvtepi32_epi16(v));
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_cvtsepi32_epi16(v));  // saturates
 }
 // Each lane: acc + a.low * b.low + a.high * b.high of signed 16-bit halves.
 inline I dot_pairs(I acc, I a, I b) {
