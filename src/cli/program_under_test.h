@@ -26,6 +26,8 @@ extern char** environ;
 
 namespace awq::testing {
 
+inline constexpr double kLimitSeconds = 1800;  // a run that takes longer hangs
+
 struct ProgramResult {
   int exit_code = -1;  ///< 128 + signal when one ended it
   std::string out, err;
@@ -36,7 +38,7 @@ struct RunOptions {
   std::string stdout_path;          ///< write stdout there instead of capturing it
   std::vector<std::string> environment;  ///< "NAME=value", added to ours
   std::string directory;            ///< working directory
-  double kill_after_seconds = 0;    ///< SIGKILL then; 0: a limit of 120 s that fails the test
+  double kill_after_seconds = 0;    ///< SIGKILL then; 0: a limit that fails the test
 };
 
 inline pid_t spawn(const std::vector<std::string>& words, const RunOptions& options, int in,
@@ -71,7 +73,7 @@ inline ProgramResult run_awq(const std::vector<std::string>& words, const RunOpt
 
   ProgramResult run;
   const auto start = std::chrono::steady_clock::now();
-  const double limit = options.kill_after_seconds > 0 ? options.kill_after_seconds : 120;
+  const double limit = options.kill_after_seconds > 0 ? options.kill_after_seconds : kLimitSeconds;
   bool killed = false;
   pollfd fds[2] = {{out[0], POLLIN, 0}, {err[0], POLLIN, 0}};
   for (int open = 2; open > 0;) {

@@ -1,6 +1,8 @@
 // Real models on real text, against Hugging Face transformers' figures (data/golden/README.md), and
 // AWQ against plain rounding. Skipped where the models or texts are absent.
+#include <algorithm>
 #include <cmath>
+#include <cstdio>
 
 #include "cli/program_under_test.h"
 
@@ -40,10 +42,17 @@ void expect_windows(const std::string& model, const Json& expected, int64_t wind
                              "--max-windows", cat(windows)});
   ASSERT_EQ(got["nll_per_window"].size(), static_cast<size_t>(windows));
   EXPECT_EQ(got["window"], expected["window"]);
+  double largest = 0, sum = 0;
   for (size_t i = 0; i < static_cast<size_t>(windows); ++i) {
     const double ours = got["nll_per_window"][i], theirs = expected["nll_per_window"][i];
-    EXPECT_LT(std::fabs(std::expm1(ours - theirs)), 1e-3) << "perplexity of window " << i;
+    const double difference = std::fabs(std::expm1(ours - theirs));
+    EXPECT_LT(difference, 1e-3) << "perplexity of window " << i;
+    largest = std::max(largest, difference);
+    sum += theirs;
   }
+  std::printf("%lld windows: perplexity %.5f, transformers %.5f; largest difference of a window "
+              "%.6f%%\n", static_cast<long long>(windows), got["ppl"].get<double>(),
+              std::exp(sum / static_cast<double>(windows)), 100 * largest);
 }
 
 TEST(RealModels, TinyStoriesPerplexityEqualsTransformersInEveryWindow) {
@@ -56,7 +65,9 @@ TEST(RealModels, TinyStoriesPerplexityEqualsTransformersInEveryWindow) {
 TEST(RealModels, SmolLM2PerplexityEqualsTransformersInTheFirstWindows) {
   NEEDS(wikitext());
   NEEDS(smollm2());
-  expect_windows(smollm2(), golden("ppl_smollm2.json"), 4);  // all 148: docs/results.md
+  const Json expected = golden("ppl_smollm2.json");
+  const bool all = !environment("AWQ_ALL_WINDOWS").empty();  // minutes: docs/results.md
+  expect_windows(smollm2(), expected, all ? expected["nll_per_window"].size() : 2);
 }
 
 void expect_ids(const Json& got, const Json& expected) {
@@ -108,8 +119,8 @@ TEST(RealModels, AwqLosesLessThanRoundingOnSmolLM2) {
   NEEDS(wikitext());
   NEEDS(smollm2());
   const std::string text = path_join(environment("AWQ_DATA"), "calibration/wiki.utf8");
-  const Loss awq = loss_of(smollm2(), {"--bits", "3", "--calib", text, "--calib-samples", "16"}, 2);
-  const Loss rtn = loss_of(smollm2(), {"--bits", "3", "--method", "rtn"}, 2);
+  const Loss awq = loss_of(smollm2(), {"--bits", "3", "--calib", text, "--calib-samples", "8"}, 1);
+  const Loss rtn = loss_of(smollm2(), {"--bits", "3", "--method", "rtn"}, 1);
   EXPECT_LT(awq.ppl, rtn.ppl);
   EXPECT_LT(awq.kl, rtn.kl);
 }
