@@ -11,6 +11,7 @@
 
 #include "base/progress.h"
 #include "cli/generation_options.h"
+#include "cli/terminal_text.h"
 #include "cli/verb.h"
 
 namespace awq {
@@ -27,16 +28,6 @@ std::atomic<bool> interrupted_{false};
 // The first Ctrl-C ends the reply; a second one before it took effect ends the program.
 void on_interrupt(int) {
   if (interrupted_.exchange(true)) std::_Exit(130);
-}
-
-// What a model writes must not drive the terminal: control characters but newline and tab go.
-std::string without_controls(const std::string& text) {
-  std::string out;
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if ((byte >= 0x20 && byte != 0x7F) || c == '\n' || c == '\t') out.push_back(c);
-  }
-  return out;
 }
 
 class Conversation {

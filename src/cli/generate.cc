@@ -3,6 +3,7 @@
 
 #include "base/progress.h"
 #include "cli/generation_options.h"
+#include "cli/terminal_text.h"
 #include "cli/verb.h"
 
 namespace awq {
@@ -48,7 +49,7 @@ Status generate(const Options& options) {
   Status written;
   const auto emit = [&](const std::string& piece) {
     text += piece;
-    if (!options.model.json && written.ok()) written = print(piece);
+    if (!options.model.json && written.ok()) written = print(for_stdout(piece));
   };
   AWQ_ASSIGN(const Generation generation,
              awq::generate(session.engine(), cache, prompt, generate_options,
