@@ -18,14 +18,23 @@ CorpusOptions corpus_options(const CalibrationText& text) {
   return options;
 }
 
+// Where the first blank line from `from` on ends, in either convention of line ends.
+size_t passage_end(std::string_view text, size_t from) {
+  for (size_t at = text.find('\n', from); at != std::string_view::npos;
+       at = text.find('\n', at + 1)) {
+    if (text.substr(at + 1, 1) == "\n") return at + 2;
+    if (text.substr(at + 1, 2) == "\r\n") return at + 3;
+  }
+  return text.size();
+}
+
 // Passages between blank lines, joined until they have some length: titles stay with their text.
 std::vector<std::string_view> passages(std::string_view text) {
   constexpr size_t kShortest = 1024;
   std::vector<std::string_view> result;
   size_t begin = 0;
   while (begin < text.size()) {
-    size_t end = text.find("\n\n", std::min(text.size(), begin + kShortest));
-    end = end == std::string_view::npos ? text.size() : end + 2;
+    const size_t end = passage_end(text, std::min(text.size(), begin + kShortest));
     result.push_back(text.substr(begin, end - begin));
     begin = end;
   }
@@ -89,6 +98,19 @@ void add_calibration_options(CLI::App& verb, CalibrationText& text) {
       ->check(CLI::Range(int64_t{8}, int64_t{1} << 16))
       ->capture_default_str();
   verb.add_option("--seed", text.seed, "seed of calibration sampling")->capture_default_str();
+}
+
+Status fit_to_context(const CLI::App& verb, const Arch& arch, CalibrationText& text) {
+  const int64_t context = arch.sizes.context;
+  if (text.length <= context) return {};
+  if (verb.count("--calib-length") > 0) {
+    return usage_error(cat("--calib-length ", text.length,
+                           " is longer than the model's context of ", context));
+  }
+  say(cat("calibration sequences of ", context, " tokens, not ", text.length,
+          ": the model's context"));
+  text.length = context;
+  return {};
 }
 
 Result<std::vector<TokenId>> calibration_tokens(const OpenCheckpoint& source,

@@ -16,6 +16,10 @@ struct CalibrationText {
 
 void add_calibration_options(CLI::App& verb, CalibrationText& text);
 
+/// A length beyond the model's context is a usage error where it was given; the default becomes the
+/// context, said aloud.
+Status fit_to_context(const CLI::App& verb, const Arch& arch, CalibrationText& text);
+
 /// samples x length token ids; fewer (whole sequences) when the file is shorter, said aloud.
 /// A file's blank-line-separated passages are shuffled by the seed, each with the tokenizer's
 /// begin-of-text token, and joined.

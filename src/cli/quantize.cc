@@ -93,7 +93,7 @@ std::string layer_note(const QuantizeProgress& progress) {
              fixed(100 * progress.loss_rounding, 3), "%) · ", memory);
 }
 
-Status quantize(const Options& options) {
+Status quantize(const CLI::App& verb, Options& options) {
   const Timer timer;
   AWQ_ASSIGN(const OpenCheckpoint source, OpenCheckpoint::open(options.model));
   const Arch& arch = source.reader->arch();
@@ -102,13 +102,15 @@ Status quantize(const Options& options) {
                          format_name(source.reader->quantization()->format),
                          "; quantize the float checkpoint it was made from"));
   }
+  if (options.method == "awq") AWQ_TRY(fit_to_context(verb, arch, options.calibration));
   AWQ_ASSIGN(const QuantizeOptions quantize, quantize_options(options, arch));
   const bool calibrated = quantize.method == Method::awq;
   const std::unique_ptr<Device> device = make_cpu_device(options.threads);
   AWQ_ASSIGN(const Ops ops, make_cpu_ops(*device, options.backend));
 
   const int64_t wanted = options.calibration.samples * options.calibration.length;
-  QuantizePlan plan = plan_quantize(*source.reader, quantize, calibrated ? wanted : 0);
+  QuantizePlan plan = plan_quantize(*source.reader, quantize, calibrated ? wanted : 0,
+                                    device->pool().size());
   if (calibrated) plan_calibration_text(*source.reader, options.calibration, plan);
   AWQ_TRY(check_memory(options, plan));
   if (options.dry_run) return dry_run(options, quantize, plan, ops);
@@ -191,7 +193,7 @@ void add_quantize(CLI::App& app, Outcome& outcome) {
   add_json_option(*verb, options->json);
   verb->footer("Examples:\n  awq quantize ./SmolLM2-135M -o ./smollm2-awq\n"
                "  awq quantize ./model.gguf -o ./out --bits 3 --group 64 --calib text.txt");
-  verb->callback([options, &outcome] { outcome.status = quantize(*options); });
+  verb->callback([options, verb, &outcome] { outcome.status = quantize(*verb, *options); });
 }
 
 }  // namespace awq

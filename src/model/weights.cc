@@ -96,13 +96,13 @@ class Loader {
 
 }  // namespace
 
-Result<Model> load_frame(const TensorReader& reader, const Ops& ops) {
+Result<Model> load_frame(const TensorReader& reader, const Ops& ops, Tables tables) {
   const Loader loader(reader, ops);
   Model model;
   model.arch = reader.arch();
   model.ops = ops;
   AWQ_ASSIGN(model.embed, loader.linear(model.arch.embed, 0));
-  if (!model.arch.tied_head) {
+  if (!model.arch.tied_head && tables == Tables::both) {
     AWQ_ASSIGN(model.lm_head, loader.linear(model.arch.lm_head, 0));
   }
   AWQ_ASSIGN(model.final_norm, loader.norm(model.arch.final_norm, 0));

@@ -49,8 +49,12 @@ struct Model {
 /// stored, packed integers stay packed. `ops` is copied; its device must outlive the model.
 Result<Model> load_model(const TensorReader& reader, const Ops& ops);
 
+/// Which of the vocabulary's tables a frame holds: calibration has no use for logits.
+enum class Tables { both, embedding };
+
 /// What lies outside the blocks only (blocks empty): quantization streams the blocks.
-Result<Model> load_frame(const TensorReader& reader, const Ops& ops);
+Result<Model> load_frame(const TensorReader& reader, const Ops& ops,
+                         Tables tables = Tables::both);
 
 /// A float block in the backend's layout (f32).
 BlockWeights pack_block(const Arch& arch, const FloatBlock& block, const Ops& ops);

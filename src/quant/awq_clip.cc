@@ -28,7 +28,7 @@ std::vector<float> diagonal_block(const std::vector<float>& gram, int64_t in, in
 
 // limits[row] = the best bound for group [begin, begin + n) of each row.
 void search_group(const FloatTensor& weight, const std::vector<float>& gram, int64_t begin,
-                  int64_t n, const QuantFormat& format, const Ops& ops,
+                  int64_t n, const QuantFormat& format, Arithmetic arithmetic, const Ops& ops,
                   std::vector<float>& limits) {
   const int64_t rows = weight.shape[0], in = weight.shape[1];
   QuantFormat whole = format;
@@ -42,7 +42,7 @@ void search_group(const FloatTensor& weight, const std::vector<float>& gram, int
       const float* w = weight.values.data() + row * in + begin;
       const float limit = largest_magnitude(w, n) * keep;
       for (int64_t j = 0; j < n; ++j) e[j] = std::clamp(w[j], -limit, limit);
-      fake_round_row(e, n, whole, e);
+      fake_round_row(e, n, whole, e, arithmetic);
       for (int64_t j = 0; j < n; ++j) e[j] -= w[j];
     });
     for (int64_t row = 0; row < rows; ++row) {
@@ -58,7 +58,7 @@ void search_group(const FloatTensor& weight, const std::vector<float>& gram, int
 }  // namespace
 
 ClipResult search_clip(FloatTensor& weight, const std::vector<float>& gram,
-                       const QuantFormat& format, const Ops& ops) {
+                       const QuantFormat& format, const Ops& ops, Arithmetic arithmetic) {
   const int64_t rows = weight.shape[0], in = weight.shape[1];
   const int64_t group = format.group_size(in), groups = format.groups(in);
   std::vector<float> clipped = weight.values;
@@ -66,7 +66,7 @@ ClipResult search_clip(FloatTensor& weight, const std::vector<float>& gram,
   std::vector<float> limits;
   for (int64_t g = 0; g < groups; ++g) {
     const int64_t begin = g * group, n = std::min(group, in - begin);
-    search_group(weight, gram, begin, n, format, ops, limits);
+    search_group(weight, gram, begin, n, format, arithmetic, ops, limits);
     for (int64_t row = 0; row < rows; ++row) {
       const float limit = limits[static_cast<size_t>(row)];
       if (!std::isfinite(limit)) continue;
@@ -79,7 +79,7 @@ ClipResult search_clip(FloatTensor& weight, const std::vector<float>& gram,
   HessianLoss loss(ops, gram, in);
   const auto losses_of = [&](const std::vector<float>& values) {
     return loss.rows(rows, [&](int64_t row, float* e) {
-      fake_round_row(values.data() + row * in, in, format, e);
+      fake_round_row(values.data() + row * in, in, format, e, arithmetic);
       const float* w = weight.values.data() + row * in;
       for (int64_t i = 0; i < in; ++i) e[i] -= w[i];
     });

@@ -6,6 +6,7 @@
 
 #include "model/float_block.h"
 #include "kernels/ops.h"
+#include "quant/round.h"
 #include "tensor/quant_format.h"
 
 namespace awq {
@@ -18,8 +19,9 @@ struct ClipResult {
 
 /// Shrinks of 1, 0.95, ..., 0.55 of each group's largest magnitude are tried; `weight` [out, in] is
 /// clamped in place. A row whose whole output would get worse keeps its values. `gram` [in, in] in
-/// the space of the (already scaled) weight's input.
+/// the space of the (already scaled) weight's input; `arithmetic`: what the codes are written in.
 ClipResult search_clip(FloatTensor& weight, const std::vector<float>& gram,
-                       const QuantFormat& format, const Ops& ops);
+                       const QuantFormat& format, const Ops& ops,
+                       Arithmetic arithmetic = Arithmetic::f32);
 
 }  // namespace awq

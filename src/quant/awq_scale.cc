@@ -24,17 +24,17 @@ std::vector<float> scale_for_exponent(std::span<const float> mean_abs, double ex
 
 // Row `row` of `weight`, columns scaled, rounded, unscaled.
 static void rounded_row(const FloatTensor& weight, int64_t row, const std::vector<float>& columns,
-                        const QuantFormat& format, float* out) {
+                        const QuantFormat& format, Arithmetic arithmetic, float* out) {
   const auto in = static_cast<int64_t>(columns.size());
   const float* w = weight.values.data() + row * in;
   for (int64_t i = 0; i < in; ++i) out[i] = w[i] * columns[static_cast<size_t>(i)];
-  fake_round_row(out, in, format, out);
+  fake_round_row(out, in, format, out, arithmetic);
   for (int64_t i = 0; i < in; ++i) out[i] /= columns[static_cast<size_t>(i)];
 }
 
 GroupLoss hessian_group_loss(const Arch& arch, const FoldGroup& group, const FloatBlock& block,
                              const BlockStatistics& statistics, const QuantFormat& format,
-                             const Ops& ops) {
+                             const Ops& ops, Arithmetic arithmetic) {
   const InputStatistics& input = statistics.at(input_slot(arch.block, group.consumers.front()));
   auto loss = std::make_shared<HessianLoss>(ops, input.gram, input.width);
   double energy = 0;
@@ -50,7 +50,7 @@ GroupLoss hessian_group_loss(const Arch& arch, const FoldGroup& group, const Flo
     for (const Slot slot : group.consumers) {
       const FloatTensor& weight = block[slot].weight;
       sum += loss->total(weight.shape[0], [&](int64_t row, float* e) {
-        rounded_row(weight, row, columns, format, e);
+        rounded_row(weight, row, columns, format, arithmetic, e);
         const float* w = weight.values.data() + row * weight.shape[1];
         for (int64_t i = 0; i < weight.shape[1]; ++i) e[i] -= w[i];
       });
@@ -64,7 +64,7 @@ bool inspects_module(const FoldGroup& group) { return group.into == FoldInto::no
 GroupLoss module_group_loss(const Arch& arch, const FoldGroup& group, const FloatBlock& block,
                             int64_t layer, Calibration& calibration,
                             const Calibration::ModuleInputs& inputs, const QuantFormat& format,
-                            const Ops& ops) {
+                            const Ops& ops, Arithmetic arithmetic) {
   const bool attention = group.consumers.front() == Slot::q;
   const std::vector<float>& normed = attention ? inputs.attention : inputs.ffn;
   auto trial = std::make_shared<BlockWeights>(pack_block(arch, block, ops));
@@ -77,7 +77,7 @@ GroupLoss module_group_loss(const Arch& arch, const FoldGroup& group, const Floa
       FloatTensor rounded = block[slot].weight;
       ops.device->pool().parallel_for(rounded.shape[0], 16, [&](int64_t begin, int64_t end) {
         for (int64_t row = begin; row < end; ++row) {
-          rounded_row(block[slot].weight, row, columns, format,
+          rounded_row(block[slot].weight, row, columns, format, arithmetic,
                       rounded.values.data() + row * rounded.shape[1]);
         }
       });

@@ -6,7 +6,9 @@
 
 namespace awq {
 
-static constexpr int64_t kRows = 512;  // rows of one product: bounds the scratch
+int64_t HessianLoss::rows_at_once(int threads) {
+  return kPerThread * std::max<int64_t>(4, 2 * int64_t{threads});
+}
 
 HessianLoss::HessianLoss(const Ops& ops, const std::vector<float>& gram, int64_t width)
     : ops_(&ops), width_(width), gram_(upload_floats(*ops.device, gram)) {
@@ -17,8 +19,9 @@ std::vector<double> HessianLoss::rows(int64_t rows,
                                       const std::function<void(int64_t, float*)>& fill) {
   Device& device = *ops_->device;
   std::vector<double> losses(static_cast<size_t>(rows));
-  for (int64_t first = 0; first < rows; first += kRows) {
-    const int64_t count = std::min(kRows, rows - first);
+  const int64_t step = rows_at_once(device.pool().size());
+  for (int64_t first = 0; first < rows; first += step) {
+    const int64_t count = std::min(step, rows - first);
     host_error_.resize(static_cast<size_t>(count * width_));
     device.pool().parallel_for(count, 16, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) fill(first + i, host_error_.data() + i * width_);

@@ -15,6 +15,11 @@ class HessianLoss {
   /// `gram` [width, width].
   HessianLoss(const Ops& ops, const std::vector<float>& gram, int64_t width);
 
+  /// What the product's kernel gives to a thread at a time.
+  static constexpr int64_t kPerThread = 128;
+  /// Rows of one product: enough for every thread, few enough to bound the scratch.
+  static int64_t rows_at_once(int threads);
+
   int64_t width() const { return width_; }
 
   /// Loss of each of `rows` rows; `fill(row, e)` writes the error e [width] of a row and is called

@@ -22,7 +22,6 @@ struct QuantizeOptions {
   FoldOptions fold;
   Arithmetic arithmetic = Arithmetic::f32;
   int64_t calibration_length = 512;
-  int64_t module_sequences = 0;  ///< sequences that the module loss sees; 0: all
 };
 
 inline std::string_view method_name(Method method) {

@@ -6,6 +6,7 @@
 #include "base/progress.h"
 #include "model/weights.h"
 #include "quant/calibrate.h"
+#include "quant/hessian_loss.h"
 
 namespace awq {
 namespace {
@@ -56,19 +57,31 @@ double search_flops(const Arch& arch, const QuantizeOptions& options, int64_t to
   return flops;
 }
 
+// The search's rounding errors, on the host and on the device, and each thread's product with H.
+uint64_t search_bytes(const Arch& arch, int threads) {
+  uint64_t elements = 0;
+  for (const Linear& linear : block_linears(arch.block)) {
+    const Shape shape = linear_shape(arch, linear);
+    const int64_t rows = std::min(HessianLoss::rows_at_once(threads), shape[0]);
+    const int64_t products = int64_t{threads} * HessianLoss::kPerThread;
+    elements = std::max(elements, static_cast<uint64_t>((2 * rows + products) * shape[1]));
+  }
+  return elements * sizeof(float);
+}
+
 }  // namespace
 
 uint64_t with_allocator_slack(uint64_t bytes) { return bytes + bytes / 16; }
 
 QuantizePlan plan_quantize(const TensorReader& reader, const QuantizeOptions& options,
-                           int64_t tokens) {
+                           int64_t tokens, int threads) {
   const Arch& arch = reader.arch();
   const auto layers = static_cast<uint64_t>(arch.sizes.layers);
   const auto table = static_cast<uint64_t>(arch.sizes.vocab * arch.sizes.hidden) * 2;
   const uint64_t tables = arch.tied_head ? table : 2 * table;
   // Held in the stored type, which may be f32.
   const TensorInfo* raw = reader.raw_weight(Slot::embed, 0);
-  const uint64_t held = raw != nullptr && raw->dtype == DType::f32 ? 2 * tables : tables;
+  const uint64_t held = raw != nullptr && raw->dtype == DType::f32 ? 2 * table : table;
   const auto block = static_cast<uint64_t>(block_elements(arch)) * sizeof(float);
   int64_t largest = 0;
   for (const Linear& linear : block_linears(arch.block)) {
@@ -76,21 +89,20 @@ QuantizePlan plan_quantize(const TensorReader& reader, const QuantizeOptions& op
   }
   QuantizePlan plan;
   plan.output_bytes = layers * packed_block_bytes(arch, options.format) + tables;
-  // A table is read, packed and dropped while the other one may be held already.
-  const uint64_t frame_peak = kProgram + held + 2 * table;
-  uint64_t work = kProgram + (options.method == Method::awq ? held : 0) + 2 * block +
-                  static_cast<uint64_t>(largest) * (sizeof(float) + 2);
+  // No table outlives the frame: the output's are written one after the other, and the embedding is
+  // read, packed and dropped once it has given the tokens' hidden states.
+  const uint64_t hidden = static_cast<uint64_t>(tokens * arch.sizes.hidden) * sizeof(float);
+  const uint64_t frame_peak = kProgram + held + std::max(2 * table, hidden);
+  uint64_t work = kProgram + 2 * block + static_cast<uint64_t>(largest) * (sizeof(float) + 2);
   if (options.method == Method::awq) {
-    work += Calibration::bytes(arch, tokens, options.calibration_length);
+    work += Calibration::bytes(arch, tokens, options.calibration_length) +
+            search_bytes(arch, threads);
     plan.flops = static_cast<double>(layers) *
                  (forward_flops(arch, options.calibration_length) * static_cast<double>(tokens) +
                   search_flops(arch, options, tokens));
     if (options.search_loss == SearchLoss::module) {
-      const int64_t seen = options.module_sequences == 0
-                               ? tokens
-                               : options.module_sequences * options.calibration_length;
-      work += static_cast<uint64_t>(4 * seen * arch.sizes.hidden) * sizeof(float);
-      plan.flops += static_cast<double>(layers) * options.grid * static_cast<double>(seen) *
+      work += 4 * hidden;  // of all tokens: both modules' inputs, an output and its expected value
+      plan.flops += static_cast<double>(layers) * options.grid * static_cast<double>(tokens) *
                     forward_flops(arch, options.calibration_length);
     }
   }

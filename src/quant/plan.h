@@ -14,9 +14,9 @@ struct QuantizePlan {
   double flops = 0;                ///< floating-point operations, multiply-add as two
 };
 
-/// `tokens` of calibration (0 for RTN).
+/// `tokens` of calibration (0 for RTN); `threads` that the search will use.
 QuantizePlan plan_quantize(const TensorReader& reader, const QuantizeOptions& options,
-                           int64_t tokens);
+                           int64_t tokens, int threads);
 
 /// `bytes` that a program asks for, as the resident memory that they become.
 uint64_t with_allocator_slack(uint64_t bytes);

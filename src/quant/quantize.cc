@@ -44,8 +44,9 @@ class Quantizer {
     std::optional<Model> frame;
     std::optional<Calibration> calibration;
     if (options_.method == Method::awq) {
-      AWQ_ASSIGN(frame, load_frame(reader_, ops_));
+      AWQ_ASSIGN(frame, load_frame(reader_, ops_, Tables::embedding));
       calibration.emplace(*frame, tokens, options_.calibration_length);
+      frame->embed = {};  // the tokens are hidden states now
     }
     for (int64_t layer = 0; layer < arch_.sizes.layers; ++layer) {
       QuantizeProgress progress{layer + 1, arch_.sizes.layers};
@@ -86,9 +87,7 @@ class Quantizer {
     {
       const BlockWeights weights = pack_block(arch_, block, ops_);
       if (options_.search_loss == SearchLoss::module) {
-        const int64_t limit = options_.module_sequences == 0 ? calibration.sequences()
-                                                             : options_.module_sequences;
-        modules = calibration.capture_module_inputs(weights, layer, limit);
+        modules = calibration.capture_module_inputs(weights, layer, calibration.sequences());
       }
       AWQ_ASSIGN(statistics, calibration.run(weights, layer));
     }
@@ -103,8 +102,9 @@ class Quantizer {
           options_.search_loss == SearchLoss::module && inspects_module(group);
       const GroupLoss loss =
           module ? module_group_loss(arch_, group, block, layer, calibration, modules,
-                                     options_.format, ops_)
-                 : hessian_group_loss(arch_, group, block, statistics, options_.format, ops_);
+                                     options_.format, ops_, options_.arithmetic)
+                 : hessian_group_loss(arch_, group, block, statistics, options_.format, ops_,
+                                      options_.arithmetic);
       choices.push_back(search_scale(arch_, group, statistics, loss, options_.grid));
       note_group(layer, group, choices.back(), module, progress);
     }
@@ -128,7 +128,8 @@ class Quantizer {
       if (!may_clip(linear.slot)) continue;
       const InputStatistics& input = statistics.at(input_slot(arch_.block, linear.slot));
       const ClipResult result =
-          search_clip(block[linear.slot].weight, input.gram, options_.format, ops_);
+          search_clip(block[linear.slot].weight, input.gram, options_.format, ops_,
+                      options_.arithmetic);
       linears_.push_back({{"layer", layer},
                           {"linear", slot_name(linear.slot)},
                           {"clip_share", result.clipped_share},

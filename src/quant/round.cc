@@ -71,15 +71,33 @@ GroupParams params_of(const float* w, int64_t n, const QuantFormat& format) {
 }
 
 template <Arithmetic A>
+inline float code_of(float w, float scale, float zero, float top) {
+  float code = nearest(bounded(store<A>(store<A>(w) / scale))) + zero;
+  code = code < 0 ? 0 : code;
+  return code > top ? top : code;
+}
+
+template <Arithmetic A>
 void codes_of(const float* w, int64_t n, const QuantFormat& format, GroupParams params,
               uint8_t* codes) {
   const auto zero = static_cast<float>(params.zero);
   const auto top = static_cast<float>(format.max_code());
   for (int64_t i = 0; i < n; ++i) {
-    float code = nearest(bounded(store<A>(store<A>(w[i]) / params.scale))) + zero;
-    code = code < 0 ? 0 : code;
-    code = code > top ? top : code;
-    codes[i] = static_cast<uint8_t>(static_cast<int>(code));
+    codes[i] = static_cast<uint8_t>(static_cast<int>(code_of<A>(w[i], params.scale, zero, top)));
+  }
+}
+
+template <Arithmetic A>
+void worth_of(const float* w, int64_t in, const QuantFormat& format, float* out) {
+  const int64_t group = format.group_size(in);
+  const auto top = static_cast<float>(format.max_code());
+  for (int64_t begin = 0; begin < in; begin += group) {
+    const int64_t n = std::min(group, in - begin);
+    const GroupParams params = params_of<A>(w + begin, n, format);
+    const auto zero = static_cast<float>(params.zero);
+    for (int64_t i = begin; i < begin + n; ++i) {
+      out[i] = (code_of<A>(w[i], params.scale, zero, top) - zero) * params.scale;
+    }
   }
 }
 
@@ -100,19 +118,12 @@ void round_group(const float* w, int64_t n, const QuantFormat& format, GroupPara
   }
 }
 
-void fake_round_row(const float* w, int64_t in, const QuantFormat& format, float* out) {
-  const int64_t group = format.group_size(in);
-  const auto top = static_cast<float>(format.max_code());
-  for (int64_t begin = 0; begin < in; begin += group) {
-    const int64_t n = std::min(group, in - begin);
-    const GroupParams params = find_params(w + begin, n, format);
-    const auto zero = static_cast<float>(params.zero);
-    for (int64_t i = begin; i < begin + n; ++i) {
-      float code = nearest(bounded(w[i] / params.scale)) + zero;
-      code = code < 0 ? 0 : code;
-      code = code > top ? top : code;
-      out[i] = (code - zero) * params.scale;
-    }
+void fake_round_row(const float* w, int64_t in, const QuantFormat& format, float* out,
+                    Arithmetic arithmetic) {
+  if (arithmetic == Arithmetic::f16) {
+    worth_of<Arithmetic::f16>(w, in, format, out);
+  } else {
+    worth_of<Arithmetic::f32>(w, in, format, out);
   }
 }
 

@@ -29,7 +29,8 @@ void round_group(const float* w, int64_t n, const QuantFormat& format, GroupPara
                  uint8_t* codes, Arithmetic arithmetic = Arithmetic::f32);
 
 /// out[i] = (code - zero) * scale: what the packed weight will be worth. Row [in] by groups.
-void fake_round_row(const float* w, int64_t in, const QuantFormat& format, float* out);
+void fake_round_row(const float* w, int64_t in, const QuantFormat& format, float* out,
+                    Arithmetic arithmetic = Arithmetic::f32);
 
 /// The canonical quantized form of a weight [out, in].
 QuantWeight round_weight(const FloatTensor& weight, const QuantFormat& format, ThreadPool& pool,
