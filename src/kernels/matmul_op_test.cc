@@ -124,6 +124,26 @@ TEST_F(MatmulOp, OutliersZeroRowsAndExtremeScales) {
   }
 }
 
+// Where the outlier itself counts for nothing, the result is what the second set of codes holds: the
+// others are less than one step of the first.
+TEST_F(MatmulOp, OthersOfABlockWithAnOutlierSurvive) {
+  constexpr int64_t kOut = 33, kIn = 320;
+  for (const int bits : {2, 3, 4, 8}) {
+    QuantWeight weight = data.quant_weight(kOut, kIn, {bits, 64, false});
+    for (int64_t i = 5; i < kIn; i += 64) {
+      for (int64_t o = 0; o < kOut; ++o) {
+        weight.codes[static_cast<size_t>(o * kIn + i)] =
+            weight.zeros[static_cast<size_t>(o * weight.groups() + i / 64)];
+      }
+    }
+    for (const int64_t rows : {1, 13}) {
+      std::vector<float> x = data.normal(rows * kIn);
+      for (size_t i = 5; i < x.size(); i += 64) x[i] = i % 128 == 5 ? 1e5f : -1e5f;
+      compare_quant(weight, x, rows, 1e-3);
+    }
+  }
+}
+
 // The largest sums that codes and activations can make must not wrap.
 TEST_F(MatmulOp, LargestSumsStayExact) {
   for (const int bits : {2, 3, 4, 8}) {
