@@ -45,10 +45,21 @@ class Conversation {
     cache_.truncate(0);
   }
 
-  // Answers `question`; streams to stdout.
+  // Answers `question`; streams to stdout. After an error the conversation is what it was before.
   Result<Generation> reply(const std::string& question, std::string& answer) {
     chat_.add("user", question);
+    Result<Generation> generation = answer_last(answer);
+    if (!generation.ok()) chat_.drop_last();
+    return generation;
+  }
+
+ private:
+  Result<Generation> answer_last(std::string& answer) {
     AWQ_ASSIGN(const std::vector<TokenId> prompt, chat_.encode());
+    if (static_cast<int64_t>(prompt.size()) > cache_.capacity()) {
+      return usage_error(cat("the conversation has ", prompt.size(), " tokens with this message, ",
+                             "the context holds ", cache_.capacity()));
+    }
     // Only what is not in the cache from earlier turns is run; the last token always is.
     const size_t shared = std::min(prompt.size() - 1, common_prefix(prompt));
     cached_.resize(shared);
@@ -77,7 +88,6 @@ class Conversation {
     return generation;
   }
 
- private:
   size_t common_prefix(const std::vector<TokenId>& prompt) const {
     return static_cast<size_t>(
         std::mismatch(prompt.begin(), prompt.end(), cached_.begin(), cached_.end()).first -
@@ -93,9 +103,7 @@ class Conversation {
 };
 
 void say_speed(const Generation& generation) {
-  const auto count = static_cast<double>(generation.tokens.size());
-  say(cat("[", generation.tokens.size(), " tokens, ",
-          fixed(count / std::max(generation.decode_seconds, 1e-9), 1), " tokens/s, ",
+  say(cat("[", generation.tokens.size(), " tokens, ", decode_speed(generation), ", ",
           finish_reason_name(generation.finish_reason), "]"));
 }
 
@@ -133,8 +141,8 @@ Status repl(Conversation& conversation) {
     if (generation.ok()) {
       say_speed(*generation);
     } else {
-      say(cat("awq: ", generation.error().message, "; the conversation starts over"));
-      conversation.reset();
+      say(cat("awq: ", generation.error().message,
+              "; this message is left out, the conversation goes on (/reset starts over)"));
     }
   }
 }

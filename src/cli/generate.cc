@@ -59,10 +59,9 @@ Status generate(const Options& options) {
                            }));
   emit(detokenizer.flush());
   AWQ_TRY(written);
-  const auto count = static_cast<double>(generation.tokens.size());
   say(cat(options.model.json ? "" : "\n", "prefill ", prompt.size(), " tokens in ",
           human_seconds(generation.prefill_seconds), ", decode ",
-          fixed(count / std::max(generation.decode_seconds, 1e-9), 1), " tokens/s"));
+          decode_speed(generation)));
   if (!options.model.json) return print("\n");
   Json ids = Json::array();
   for (const GeneratedToken& token : generation.tokens) ids.push_back(token.id);

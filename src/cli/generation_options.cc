@@ -26,6 +26,12 @@ Result<int64_t> GenerationOptions::context(const Arch& arch, int64_t prompt_toke
   return context_size > 0 ? context_size : std::min(limit, prompt_tokens + max_tokens);
 }
 
+std::string decode_speed(const Generation& generation) {
+  if (generation.decode_passes == 0) return "- tokens/s";
+  const auto passes = static_cast<double>(generation.decode_passes);
+  return cat(fixed(passes / std::max(generation.decode_seconds, 1e-9), 1), " tokens/s");
+}
+
 void add_generation_options(CLI::App& verb, GenerationOptions& options) {
   verb.add_option("-n,--max-tokens", options.max_tokens, "tokens to generate at most")
       ->check(CLI::Range(int64_t{1}, int64_t{1} << 20))

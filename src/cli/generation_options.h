@@ -16,6 +16,9 @@ struct GenerationOptions {
   Result<int64_t> context(const Arch& arch, int64_t prompt_tokens) const;
 };
 
+/// "12.3 tokens/s" of the decode passes; "- tokens/s" where the prefill gave the only token.
+std::string decode_speed(const Generation& generation);
+
 void add_generation_options(CLI::App& verb, GenerationOptions& options);
 
 }  // namespace awq

@@ -38,7 +38,6 @@ Result<Generation> generate(Engine& engine, KvCache& cache, std::span<const int3
   Timer timer;
   Matrix hidden = engine.prefill(cache, prompt);
   result.prefill_seconds = timer.seconds();
-  timer = Timer();
   while (static_cast<int64_t>(result.tokens.size()) < options.max_tokens) {
     const Matrix logits = engine.logits(hidden);
     const std::span<const float> row(logits.data, static_cast<size_t>(logits.cols));
@@ -61,10 +60,11 @@ Result<Generation> generate(Engine& engine, KvCache& cache, std::span<const int3
     }
     if (static_cast<int64_t>(result.tokens.size()) >= options.max_tokens) break;
     if (cache.length() >= cache.capacity()) break;
+    if (result.decode_passes++ == 0) timer = Timer();
     const Feed feed{&cache, {&history.back(), 1}};
     hidden = engine.forward({&feed, 1});
   }
-  result.decode_seconds = timer.seconds();
+  if (result.decode_passes > 0) result.decode_seconds = timer.seconds();
   return result;
 }
 

@@ -30,7 +30,10 @@ std::string_view finish_reason_name(FinishReason reason);
 struct Generation {
   std::vector<GeneratedToken> tokens;
   FinishReason finish_reason = FinishReason::length;
-  double prefill_seconds = 0, decode_seconds = 0;
+  double prefill_seconds = 0;
+  /// Passes of one token each: the first token comes of the prefill, its successors of one each.
+  int64_t decode_passes = 0;
+  double decode_seconds = 0;
 };
 
 /// Appends `prompt` to the cache, then generates. `on_token` sees each token at once and returns

@@ -20,6 +20,7 @@ class Chat {
   void add(std::string role, std::string content) {
     messages_.push_back({std::move(role), std::move(content)});
   }
+  void drop_last() { messages_.pop_back(); }
   void clear() { messages_.clear(); }
   bool empty() const { return messages_.empty(); }
 
