@@ -218,6 +218,12 @@ Ops reference_ops(Device& device) {
   ops.matmul = matmul;
   ops.embed = embed;
   ops.norm = norm;
+  ops.add_norm = [](Device& d, Matrix x, Matrix residual, const NormArgs& args) {
+    add(d, x, residual);
+    NormArgs of = args;
+    of.x = residual;
+    norm(d, of);
+  };
   ops.rope = rope;
   ops.kv_append = kv_append;
   ops.attention = attention;

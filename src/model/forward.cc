@@ -39,10 +39,19 @@ struct Context {
     ops.matmul(device, x, *linear.weight, linear.bias.as<float>(), y);
   }
 
-  void norm(const Norm& record, Matrix x, Matrix y) const {
+  NormArgs norm_args(const Norm& record, Matrix x, Matrix y) const {
     const NormWeights& norm = weights.norm(record.slot);
-    ops.norm(device, {x, y, record.kind, norm.weight.as<float>(), norm.bias.as<float>(),
-                      model.arch.norm_epsilon, record.weight_offset});
+    return {x, y, record.kind, norm.weight.as<float>(), norm.bias.as<float>(),
+            model.arch.norm_epsilon, record.weight_offset};
+  }
+
+  void norm(const Norm& record, Matrix x, Matrix y) const {
+    ops.norm(device, norm_args(record, x, y));
+  }
+
+  // x += branch, y = norm(x).
+  void add_norm(const Norm& record, Matrix branch, Matrix x, Matrix y) const {
+    ops.add_norm(device, branch, x, norm_args(record, x, y));
   }
 };
 
@@ -127,8 +136,7 @@ void forward_block(const Model& model, const BlockWeights& weights, int64_t laye
   context.norm(block.attn_norm, x, normed);
   attention_module(context, normed, rows, branch);
   if (block.residual == Residual::sequential) {
-    context.ops.add(context.device, branch, x);
-    context.norm(block.ffn_norm, x, normed);
+    context.add_norm(block.ffn_norm, branch, x, normed);
     ffn_module(context, normed, branch);
     context.ops.add(context.device, branch, x);
     return;
