@@ -5,6 +5,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
@@ -21,11 +22,7 @@ struct OutputDirectory::Impl {
   bool overwrite = false;
   bool remove = false;  // the partial directory, when it is ours and was not committed
 
-  ~Impl() {
-    std::error_code ignored;
-    if (remove) fs::remove_all(partial, ignored);
-    if (lock >= 0) ::close(lock);
-  }
+  ~Impl();
 };
 
 OutputDirectory::OutputDirectory(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -37,6 +34,41 @@ namespace {
 // Marks a partial directory as one of ours. It outlives the rename by a moment, so that a run
 // killed at any time leaves a directory that the next run knows.
 constexpr const char* kMarker = ".awq-partial";
+
+// Without a temporary name: a kill must leave the marker or nothing.
+Status mark(const std::string& directory) {
+  const std::string path = path_join(directory, kMarker);
+  const int fd = ::open(path.c_str(), O_CREAT | O_WRONLY | O_CLOEXEC | O_NOFOLLOW, 0644);
+  if (fd < 0) return runtime_error(cat(printable(path), ": ", std::strerror(errno)));
+  ::close(fd);
+  return {};
+}
+
+// The marker goes last: what a kill leaves of the rest is known as ours.
+void remove_marked(const std::string& directory) {
+  std::error_code ignored;
+  for (const auto& entry : fs::directory_iterator(directory, ignored)) {
+    if (entry.path().filename() != kMarker) fs::remove_all(entry.path(), ignored);
+  }
+  fs::remove_all(directory, ignored);
+}
+
+// The first entry of a directory that `quantize` would not have written; empty when it wrote all.
+std::string foreign_entry(const std::string& directory) {
+  static constexpr std::string_view kOurs[] = {
+      "config.json", "generation_config.json", "quantization_report.json", "tokenizer.json",
+      "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "tokenizer.model",
+      "chat_template.jinja", "chat_template.json", "LICENSE", "model.safetensors.index.json"};
+  std::error_code code;
+  for (const auto& entry : fs::directory_iterator(directory, code)) {
+    const std::string name = entry.path().filename();
+    const bool weights = name.rfind("model", 0) == 0 && entry.path().extension() == ".safetensors";
+    const bool known = weights || name == kMarker ||
+                       std::find(std::begin(kOurs), std::end(kOurs), name) != std::end(kOurs);
+    if (!known || !entry.is_regular_file(code) || entry.is_symlink(code)) return name;
+  }
+  return code ? "?" : "";
+}
 
 std::string without_slashes(std::string path) {
   while (path.size() > 1 && path.back() == '/') path.pop_back();
@@ -56,12 +88,22 @@ bool lies_in(const std::string& inner, const std::string& outer) {
   }
 }
 
+// The inputs, and what lies in those that are directories: weights may be links to elsewhere.
+std::vector<std::string> input_files(const std::vector<std::string>& inputs) {
+  std::vector<std::string> files = inputs;
+  std::error_code ignored;
+  for (const std::string& input : inputs) {
+    for (const auto& entry : fs::directory_iterator(input, ignored)) files.push_back(entry.path());
+  }
+  return files;
+}
+
 Status check_target(const std::string& target, bool overwrite,
                     const std::vector<std::string>& inputs) {
   const std::string name = printable(target);
   struct stat info;
   if (::lstat(target.c_str(), &info) != 0) return {};
-  for (const std::string& input : inputs) {
+  for (const std::string& input : input_files(inputs)) {
     if (!lies_in(input, target)) continue;
     return usage_error(cat(name, ": is or contains the input ", printable(input),
                            ", which is never replaced; choose another output"));
@@ -74,10 +116,14 @@ Status check_target(const std::string& target, bool overwrite,
   }
   std::error_code code;
   const bool empty = fs::is_empty(fs::path(target), code);
-  if (code || (!empty && !file_exists(path_join(target, "config.json")))) {
-    return usage_error(cat(name,
-                           ": not a model directory (no config.json); --overwrite replaces "
-                           "models only"));
+  if (!code && empty) return {};
+  if (code || !file_exists(path_join(target, "quantization_report.json"))) {
+    return usage_error(cat(name, ": not written by awq (no quantization_report.json); --overwrite "
+                           "replaces only what awq wrote"));
+  }
+  if (const std::string foreign = foreign_entry(target); !foreign.empty()) {
+    return usage_error(cat(name, ": holds ", printable(foreign), ", which awq did not write; "
+                           "--overwrite would delete it"));
   }
   return {};
 }
@@ -109,7 +155,7 @@ Status clear_partial(const std::string& partial) {
     if (code) break;
   }
   if (code) return runtime_error(cat(printable(partial), ": cannot be emptied: ", code.message()));
-  return write_file(path_join(partial, kMarker), "");
+  return mark(partial);
 }
 
 // Where the file system cannot exchange two names: the old model is moved aside first.
@@ -137,6 +183,11 @@ int put_in_place(const std::string& partial, const std::string& target, bool rep
 }
 
 }  // namespace
+
+OutputDirectory::Impl::~Impl() {
+  if (remove) remove_marked(partial);
+  if (lock >= 0) ::close(lock);
+}
 
 Result<OutputDirectory> OutputDirectory::create(const std::string& target, bool overwrite,
                                                 const std::vector<std::string>& inputs) {
@@ -169,13 +220,14 @@ std::string OutputDirectory::file(std::string_view name) const {
 Status OutputDirectory::commit() {
   AWQ_TRY(sync_directory(impl_->partial));
   const bool replace = impl_->overwrite && directory_exists(impl_->target);
+  if (replace) AWQ_TRY(mark(impl_->target));  // it will be the partial one
   if (const int code = put_in_place(impl_->partial, impl_->target, replace); code != 0) {
     return runtime_error(cat(printable(impl_->target),
                              ": cannot put the finished model in place: ", std::strerror(code)));
   }
   impl_->remove = false;
   std::error_code ignored;
-  if (replace) fs::remove_all(impl_->partial, ignored);
+  if (replace) remove_marked(impl_->partial);
   fs::remove(path_join(impl_->target, kMarker), ignored);
   const size_t slash = impl_->target.rfind('/');
   return sync_directory(slash == std::string::npos ? "."

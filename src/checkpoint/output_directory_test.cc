@@ -27,6 +27,7 @@ class OutputTest : public ::testing::Test {
   Result<OutputDirectory> begin(const std::string& text, bool overwrite = false) {
     AWQ_ASSIGN(OutputDirectory output, OutputDirectory::create(target_, overwrite));
     AWQ_TRY(write_file(output.file("config.json"), text));
+    AWQ_TRY(write_file(output.file("quantization_report.json"), "{}"));
     return output;
   }
   std::string config() const { return *read_file(path_join(target_, "config.json")); }
@@ -43,7 +44,7 @@ TEST_F(Output, AppearsAtCommit) {
   EXPECT_FALSE(directory_exists(target_));
   ASSERT_TRUE(output->commit().ok());
   EXPECT_EQ(names_in(directory_.path()), std::vector<std::string>{"out"});
-  EXPECT_EQ(names_in(target_), std::vector<std::string>{"config.json"});
+  EXPECT_EQ(names_in(target_), (std::vector<std::string>{"config.json", "quantization_report.json"}));
 }
 
 TEST_F(Output, DisappearsWithoutCommit) {
@@ -68,7 +69,7 @@ TEST_F(Output, RefusesWhatIsNotAModel) {
   fs::remove(target_);
   fs::create_directory(target_);
   ASSERT_TRUE(write_file(path_join(target_, "thesis.tex"), "x").ok());
-  expect_error(begin("{}", true), {"not a model directory"}, ErrorKind::usage);
+  expect_error(begin("{}", true), {"not written by awq"}, ErrorKind::usage);
   fs::remove_all(target_);
   fs::create_directory_symlink(directory_.path(), target_);
   expect_error(begin("{}", true), {"exists and is not a directory"}, ErrorKind::usage);
@@ -141,7 +142,7 @@ TEST_F(Output, WritesShardsThatReadBack) {
   EXPECT_EQ(names_in(target_),
             (std::vector<std::string>{"config.json", "model-00001-of-00002.safetensors",
                                       "model-00002-of-00002.safetensors",
-                                      "model.safetensors.index.json"}));
+                                      "model.safetensors.index.json", "quantization_report.json"}));
   const auto checkpoint = Checkpoint::open(target_);
   ASSERT_TRUE(checkpoint.ok()) << checkpoint.error().message;
   EXPECT_TRUE(checkpoint->warnings().empty());

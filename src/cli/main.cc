@@ -46,14 +46,15 @@ std::string suggestion(const CLI::App& app, const std::vector<std::string>& word
 
 // --quiet does not silence what went wrong.
 void report_error(const std::string& message) {
-  const std::string line = cat("awq: ", message, "\n");
+  // Some of it may be the words of a file, such as a template's raise_exception.
+  const std::string line = cat("awq: ", printable(message, 4000), "\n");
   std::fwrite(line.data(), 1, line.size(), stderr);
 }
 
 int report_usage(const CLI::App& app, const std::vector<std::string>& words,
                  const std::string& message) {
   const std::string hint = suggestion(app, words);
-  report_error(cat(printable(message, 2000), hint.empty() ? "" : cat("; ", hint)));
+  report_error(cat(message, hint.empty() ? "" : cat("; ", hint)));
   return static_cast<int>(ErrorKind::usage);
 }
 

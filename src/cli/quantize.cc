@@ -1,6 +1,8 @@
 // awq quantize: float checkpoint in, packed checkpoint out.
 #include "quant/quantize.h"
 
+#include <filesystem>
+
 #include "base/file.h"
 #include "base/progress.h"
 #include "cli/calibration_text.h"
@@ -93,6 +95,15 @@ std::string layer_note(const QuantizeProgress& progress) {
              fixed(100 * progress.loss_rounding, 3), "%) · ", memory);
 }
 
+uint64_t bytes_in(const std::string& directory) {
+  uint64_t bytes = 0;
+  std::error_code ignored;
+  for (const auto& entry : std::filesystem::directory_iterator(directory, ignored)) {
+    bytes += entry.file_size(ignored);
+  }
+  return bytes;
+}
+
 Status quantize(const CLI::App& verb, Options& options) {
   const Timer timer;
   AWQ_ASSIGN(const OpenCheckpoint source, OpenCheckpoint::open(options.model));
@@ -138,19 +149,20 @@ Status quantize(const CLI::App& verb, Options& options) {
 
   report["seconds"]["calibration_text"] = text_seconds;
   report["seconds"]["total"] = timer.seconds();
+  const uint64_t output_bytes = bytes_in(output.file(""));
   Json result = {{"family", arch.family},
                  {"parameters", parameter_count(arch)},
                  {"options", options_json(options, quantize)},
                  {"calibration_tokens", tokens.size()},
                  {"input_bytes", source.checkpoint->file_bytes()},
                  {"input_fingerprint", source.checkpoint->fingerprint()},
-                 {"output_bytes", plan.output_bytes},
+                 {"output_bytes", output_bytes},
                  {"peak_rss_bytes", peak_rss_bytes()},
                  {"backend", ops.name}};
   for (const auto& [key, value] : report.items()) result[key] = value;
   AWQ_TRY(write_file(output.file("quantization_report.json"), dump_json(result, 1) + "\n"));
   AWQ_TRY(output.commit());
-  say(cat("wrote ", printable(options.out), " (", human_bytes(plan.output_bytes), ") in ",
+  say(cat("wrote ", printable(options.out), " (", human_bytes(output_bytes), ") in ",
           human_seconds(timer.seconds()), ", peak ", human_bytes(peak_rss_bytes()),
           "; try: awq chat ", printable(options.out)));
   return options.json ? print_json(result) : Status();
@@ -188,7 +200,7 @@ void add_quantize(CLI::App& app, Outcome& outcome) {
   verb->add_option("--max-ram", options->max_ram, "refuse to use more memory, e.g. 900MB")
       ->type_name("SIZE");
   verb->add_flag("--dry-run", options->dry_run, "predict memory, time and size; write nothing");
-  verb->add_flag("--overwrite", options->overwrite, "replace OUT if it exists");
+  verb->add_flag("--overwrite", options->overwrite, "replace OUT if awq wrote it and nothing else is in it");
   add_threads_option(*verb, options->threads, options->backend);
   add_json_option(*verb, options->json);
   verb->footer("Examples:\n  awq quantize ./SmolLM2-135M -o ./smollm2-awq\n"

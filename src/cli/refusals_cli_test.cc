@@ -126,6 +126,17 @@ TEST_F(Refusals, InputsThatAreNoModel) {
   EXPECT_FALSE(directory_exists(path("y.partial")));
 }
 
+TEST_F(Refusals, WordsOfAModelDoNotDriveTheTerminal) {
+  TinyOptions options;
+  options.chat_template = "{{ raise_exception('\x1b[31mboo\x07') }}";
+  write_tiny_checkpoint(path("hostile"), options);
+  const ProgramResult run = run_awq({"chat", path("hostile"), "-p", "hi"});
+  EXPECT_NE(run.exit_code, 0);
+  EXPECT_NE(run.err.find("boo"), std::string::npos) << run.err;
+  EXPECT_EQ(run.err.find('\x1b'), std::string::npos);
+  EXPECT_EQ(run.err.find('\x07'), std::string::npos);
+}
+
 TEST_F(Refusals, QuantizedInputIsNotQuantizedAgain) {
   ASSERT_EQ(run_awq({"quantize", path("model"), "-o", path("rtn"), "--method", "rtn"}).exit_code, 0);
   expect_refused(3, {"quantize", path("rtn"), "-o", path("twice")}, {"already quantized"});
@@ -141,6 +152,21 @@ TEST_F(Refusals, OutputsThatExistOrAreInputs) {
     return words;
   };
   expect_refused(2, with({path("taken")}), {"taken", "--overwrite"});
+  ASSERT_TRUE(write_file(path("taken/config.json"), "{}").ok());
+  expect_refused(2, with({path("taken"), "--overwrite"}), {"taken", "quantization_report.json"});
+  ASSERT_EQ(run_awq(with({path("once")})).exit_code, 0);
+  EXPECT_EQ(run_awq(with({path("once"), "--overwrite"})).exit_code, 0);
+  ASSERT_TRUE(write_file(path("once/notes.txt"), "1").ok());
+  expect_refused(2, with({path("once"), "--overwrite"}), {"notes.txt"});
+  std::filesystem::remove(path("once/notes.txt"));
+  // A model whose weights are links into OUT.
+  std::filesystem::copy(path("model"), path("links"));
+  std::filesystem::remove(path("links/model.safetensors"));
+  std::filesystem::rename(path("once/model.safetensors"), path("once/model-old.safetensors"));
+  std::filesystem::copy(path("model/model.safetensors"), path("once/model.safetensors"));
+  std::filesystem::create_symlink("../once/model.safetensors", path("links/model.safetensors"));
+  expect_refused(2, {"quantize", path("links"), "--method", "rtn", "-o", path("once"), "--overwrite"},
+                 {"once", "input"});
   EXPECT_TRUE(file_exists(path("taken/precious")));
   expect_refused(2, with({path("model"), "--overwrite"}), {"model"});
   expect_refused(2, with({path("text.txt")}), {"text.txt"});

@@ -147,6 +147,11 @@ Status TensorReader::check_tensors() const {
     for (const Norm& n : block_norms(arch_.block)) AWQ_TRY(norm(n, layer));
     for (const Linear& l : block_linears(arch_.block)) AWQ_TRY(check_linear(l, layer));
   }
+  if (const TensorInfo* beyond = find(Slot::attn_norm, arch_.sizes.layers, ".weight")) {
+    return bad_input(cat(printable(checkpoint_->path()), ": tensor ", printable(beyond->name),
+                         " is of a layer beyond the ", arch_.sizes.layers,
+                         " that the config tells; correct its number of layers"));
+  }
   return {};
 }
 

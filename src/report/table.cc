@@ -33,7 +33,7 @@ std::string speed(const Json& bench, std::string_view prefix) {
 
 std::string bench_memory(const Json& bench) {
   if (!bench.is_array() || bench.empty()) return kNothing;
-  return number(bench.back(), "peak_rss_bytes", 0, 1e-6);
+  return number(bench.front(), "peak_rss_bytes", 0, 1e-6);
 }
 
 }  // namespace
