@@ -157,7 +157,7 @@ TEST_F(Shards, SH14_NotARegularFile) {
   expect_error(open(), {"config.json: not a regular file"});
   expect_error(Checkpoint::open("/dev/zero"), {"neither a directory nor a regular file"});
   expect_error(Checkpoint::open(""), {"no name"});
-  EXPECT_LT(timer.seconds(), 2);
+  EXPECT_LT(timer.seconds(), 60) << "it waited for something";
 }
 
 TEST_F(Shards, SH14_UnreadableDirectory) {
