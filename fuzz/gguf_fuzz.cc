@@ -1,25 +1,13 @@
 // fuzz: model
 // A GGUF file: metadata, tensors, the config they amount to, and the weights of its blocks.
 #include <cstdint>
-#include <vector>
 
-#include "base/check.h"
 #include "base/thread_pool.h"
 #include "model/tensor_reader.h"
+#include "tensor_checks.h"
 
 namespace awq {
 namespace {
-
-constexpr int64_t kElements = 1 << 16;  // of a tensor, so that one input stays quick
-
-void decode(const Checkpoint& checkpoint, const TensorInfo& tensor) {
-  AWQ_CHECK(tensor.data.size() ==
-                dtype_bytes(tensor.dtype, static_cast<uint64_t>(tensor.shape.elements())),
-            tensor.name);
-  if (tensor.shape.elements() > kElements) return;
-  std::vector<float> out(static_cast<size_t>(tensor.shape.elements()) + 1);
-  static_cast<void>(checkpoint.read_rows(tensor, 0, tensor.shape.rows(), out.data()));
-}
 
 void read_model(const Checkpoint& checkpoint) {
   static ThreadPool pool(1);

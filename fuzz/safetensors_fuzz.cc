@@ -2,25 +2,12 @@
 // A safetensors file: its header, every tensor that can be decoded, and packed modules of both
 // kinds.
 #include <cstdint>
-#include <vector>
 
-#include "base/check.h"
 #include "checkpoint/quantization.h"
-#include "checkpoint/source.h"
+#include "tensor_checks.h"
 
 namespace awq {
 namespace {
-
-constexpr int64_t kElements = 1 << 16;  // of a tensor, so that one input stays quick
-
-void decode(const Checkpoint& checkpoint, const TensorInfo& tensor) {
-  AWQ_CHECK(tensor.data.size() ==
-                dtype_bytes(tensor.dtype, static_cast<uint64_t>(tensor.shape.elements())),
-            tensor.name);
-  if (tensor.shape.elements() > kElements) return;
-  std::vector<float> out(static_cast<size_t>(tensor.shape.elements()) + 1);
-  static_cast<void>(checkpoint.read_rows(tensor, 0, tensor.shape.rows(), out.data()));
-}
 
 // Takes the sizes that the module's own qweight suggests.
 void unpack(const Checkpoint& checkpoint, const TensorInfo& tensor) {

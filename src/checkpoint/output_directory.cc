@@ -44,12 +44,18 @@ Status mark(const std::string& directory) {
   return {};
 }
 
-// The marker goes last: what a kill leaves of the rest is known as ours.
-void remove_marked(const std::string& directory) {
-  std::error_code ignored;
-  for (const auto& entry : fs::directory_iterator(directory, ignored)) {
-    if (entry.path().filename() != kMarker) fs::remove_all(entry.path(), ignored);
+// Removes all but the marker: what a kill leaves of the rest is known as ours.
+std::error_code remove_contents(const std::string& directory) {
+  std::error_code code;
+  for (const auto& entry : fs::directory_iterator(directory, code)) {
+    if (entry.path().filename() != kMarker) fs::remove_all(entry.path(), code);
+    if (code) break;
   }
+  return code;
+}
+
+void remove_marked(const std::string& directory) {
+  std::error_code ignored = remove_contents(directory);
   fs::remove_all(directory, ignored);
 }
 
@@ -150,10 +156,7 @@ Status clear_partial(const std::string& partial) {
                            ": exists and was not made by awq; remove it or "
                            "choose another output"));
   }
-  for (const auto& entry : fs::directory_iterator(partial, code)) {
-    if (entry.path().filename() != kMarker) fs::remove_all(entry.path(), code);
-    if (code) break;
-  }
+  code = remove_contents(partial);
   if (code) return runtime_error(cat(printable(partial), ": cannot be emptied: ", code.message()));
   return mark(partial);
 }

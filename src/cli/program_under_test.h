@@ -212,4 +212,22 @@ inline std::string tiny_text(size_t bytes) {
   return text;
 }
 
+/// Tests over one folder that holds a tiny checkpoint and text.txt.
+class CheckpointTest : public ::testing::Test {
+ protected:
+  static void make_folder(const std::string& checkpoint) {
+    folder_ = new Folder();
+    write_tiny_checkpoint(path(checkpoint));
+    AWQ_CHECK(write_file(path("text.txt"), tiny_text(20000)).ok());
+  }
+  static void TearDownTestSuite() {
+    delete folder_;
+    folder_ = nullptr;
+  }
+  static std::string path(const std::string& name) { return *folder_ / name; }
+
+ private:
+  static inline Folder* folder_ = nullptr;
+};
+
 }  // namespace awq::testing

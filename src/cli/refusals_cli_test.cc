@@ -7,18 +7,11 @@
 namespace awq::testing {
 namespace {
 
-class Refusals : public ::testing::Test {
+class Refusals : public CheckpointTest {
  protected:
   static void SetUpTestSuite() {
-    folder_ = new Folder();
-    write_tiny_checkpoint(*folder_ / "model");
-    AWQ_CHECK(write_file(*folder_ / "text.txt", tiny_text(20000)).ok());
+    make_folder("model");
   }
-  static void TearDownTestSuite() {
-    delete folder_;
-    folder_ = nullptr;
-  }
-  static std::string path(const std::string& name) { return *folder_ / name; }
 
   // The run must end with `code` and say all of `words` on stderr, and nothing on stdout.
   static void expect_refused(int code, const std::vector<std::string>& arguments,
@@ -30,10 +23,7 @@ class Refusals : public ::testing::Test {
       EXPECT_NE(run.err.find(word), std::string::npos) << word << " in: " << run.err;
     }
   }
-
-  static Folder* folder_;
 };
-Folder* Refusals::folder_ = nullptr;
 
 TEST_F(Refusals, CL01_HelpAndSuggestions) {
   for (const std::vector<std::string>& words :

@@ -6,21 +6,14 @@
 namespace awq::testing {
 namespace {
 
-class Verbs : public ::testing::Test {
+class Verbs : public CheckpointTest {
  protected:
   static void SetUpTestSuite() {
-    folder_ = new Folder();
-    write_tiny_checkpoint(*folder_ / "float");
-    AWQ_CHECK(write_file(*folder_ / "text.txt", tiny_text(20000)).ok());
-    quantized_ = run_awq({"quantize", *folder_ / "float", "-o", *folder_ / "int4", "--calib",
-                          *folder_ / "text.txt", "--calib-samples", "16", "--calib-length", "64",
+    make_folder("float");
+    quantized_ = run_awq({"quantize", path("float"), "-o", path("int4"), "--calib",
+                          path("text.txt"), "--calib-samples", "16", "--calib-length", "64",
                           "--json"});
   }
-  static void TearDownTestSuite() {
-    delete folder_;
-    folder_ = nullptr;
-  }
-  static std::string path(const std::string& name) { return *folder_ / name; }
 
   // Runs and parses what it printed: one JSON document and nothing else.
   static Json json_of(const std::vector<std::string>& words) {
@@ -31,10 +24,8 @@ class Verbs : public ::testing::Test {
     return json.ok() ? *json : Json();
   }
 
-  static Folder* folder_;
   static ProgramResult quantized_;
 };
-Folder* Verbs::folder_ = nullptr;
 ProgramResult Verbs::quantized_;
 
 void expect_keys(const Json& json, const std::vector<const char*>& keys) {
