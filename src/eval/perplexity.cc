@@ -71,34 +71,6 @@ class Scorer {
   int64_t scored_ = 0;
 };
 
-struct RowScore {
-  double nll[2] = {0, 0}, kl = 0;  ///< reference, model
-  bool same_top = false;
-};
-
-double row_nll(const Matrix& logits, int64_t row, int32_t target) {
-  const std::span<const float> values(logits.row(row), static_cast<size_t>(logits.cols));
-  return log_sum_exp(values) - values[static_cast<size_t>(target)];
-}
-
-RowScore row_divergence(const Matrix& reference, const Matrix& model, int64_t row,
-                        int32_t target) {
-  const float* p = reference.row(row);
-  const float* q = model.row(row);
-  const auto n = static_cast<size_t>(reference.cols);
-  const double log_p = log_sum_exp({p, n}), log_q = log_sum_exp({q, n});
-  RowScore score;
-  score.nll[0] = log_p - p[target];
-  score.nll[1] = log_q - q[target];
-  for (size_t i = 0; i < n; ++i) {
-    const double lp = p[i] - log_p;
-    if (lp > -50) score.kl += std::exp(lp) * (lp - (q[i] - log_q));
-  }
-  score.kl = std::max(score.kl, 0.0);  // rounding of nearly equal models
-  score.same_top = std::max_element(p, p + n) - p == std::max_element(q, q + n) - q;
-  return score;
-}
-
 // Calls f(first row, rows) over the scored rows of a chunk: those with a next token in the window.
 template <class F>
 void for_scored_rows(int64_t chunk_begin, int64_t chunk_rows, int64_t window, F&& f) {
@@ -106,6 +78,11 @@ void for_scored_rows(int64_t chunk_begin, int64_t chunk_rows, int64_t window, F&
   for (int64_t first = 0; first < scored; first += kLogitRows) {
     f(first, std::min(kLogitRows, scored - first));
   }
+}
+
+// The tokens that rows [first, first + count) of a window are to predict.
+std::span<const int32_t> targets(std::span<const int32_t> ids, int64_t first, int64_t count) {
+  return ids.subspan(static_cast<size_t>(first + 1), static_cast<size_t>(count));
 }
 
 Error not_finite(int64_t window) {
@@ -119,7 +96,7 @@ Result<PerplexityResult> measure_perplexity(Engine& engine, const Windows& windo
   AWQ_TRY(check_ids(engine.model(), windows.tokens));
   const Timer timer;
   Scorer scorer(engine);
-  std::vector<double> nll(kLogitRows);
+  std::vector<RowScore> scores(kLogitRows);
   for (int64_t w = 0; w < windows.count; ++w) {
     const std::span<const int32_t> ids = windows[w];
     scorer.begin_window(windows.window);
@@ -130,15 +107,12 @@ Result<PerplexityResult> measure_perplexity(Engine& engine, const Windows& windo
       bool finite = true;
       for_scored_rows(begin, rows, windows.window, [&](int64_t first, int64_t count) {
         const Matrix logits = scorer.logits(hidden.slice_rows(first, count));
-        engine.device().pool().parallel_for(count, 4, [&](int64_t from, int64_t to) {
-          for (int64_t i = from; i < to; ++i) {
-            nll[static_cast<size_t>(i)] =
-                row_nll(logits, i, ids[static_cast<size_t>(begin + first + i + 1)]);
-          }
-        });
+        engine.model().ops.score(engine.device(), logits, targets(ids, begin + first, count),
+                                 scores.data());
         for (int64_t i = 0; i < count; ++i) {
-          finite &= std::isfinite(nll[static_cast<size_t>(i)]);
-          scorer.add(nll[static_cast<size_t>(i)]);
+          const double nll = scores[static_cast<size_t>(i)].nll;
+          finite &= std::isfinite(nll);
+          scorer.add(nll);
         }
       });
       if (!finite) return not_finite(w);
@@ -161,7 +135,9 @@ Result<CompareResult> compare_models(Engine& reference, Engine& model, const Win
   double seconds[2] = {0, 0};
   Scorer scorers[2] = {Scorer(reference), Scorer(model)};
   std::vector<double> kl;
-  std::vector<RowScore> scores(kLogitRows);
+  std::vector<RowScore> scores[2] = {std::vector<RowScore>(kLogitRows),
+                                     std::vector<RowScore>(kLogitRows)};
+  std::vector<double> kl_rows(kLogitRows);
   int64_t same = 0;
   for (int64_t w = 0; w < windows.count; ++w) {
     const std::span<const int32_t> ids = windows[w];
@@ -183,19 +159,19 @@ Result<CompareResult> compare_models(Engine& reference, Engine& model, const Win
           logits[m] = scorers[m].logits(hidden[m].slice_rows(first, count));
           seconds[m] += pass.seconds();
         }
-        model.device().pool().parallel_for(count, 4, [&](int64_t from, int64_t to) {
-          for (int64_t i = from; i < to; ++i) {
-            const int32_t target = ids[static_cast<size_t>(begin + first + i + 1)];
-            scores[static_cast<size_t>(i)] = row_divergence(logits[0], logits[1], i, target);
-          }
-        });
-        for (int64_t i = 0; i < count; ++i) {
-          const RowScore& score = scores[static_cast<size_t>(i)];
-          kl.push_back(score.kl);
-          same += score.same_top;
+        const Ops& ops = model.model().ops;
+        for (int m = 0; m < 2; ++m) {
+          ops.score(model.device(), logits[m], targets(ids, begin + first, count),
+                    scores[m].data());
+        }
+        ops.divergence(model.device(), logits[0], logits[1], scores[0].data(), scores[1].data(),
+                       kl_rows.data());
+        for (size_t i = 0; i < static_cast<size_t>(count); ++i) {
+          kl.push_back(kl_rows[i]);
+          same += scores[0][i].top == scores[1][i].top;
           for (int m = 0; m < 2; ++m) {
-            finite &= std::isfinite(score.nll[m]);
-            scorers[m].add(score.nll[m]);
+            finite &= std::isfinite(scores[m][i].nll);
+            scorers[m].add(scores[m][i].nll);
           }
         }
       });

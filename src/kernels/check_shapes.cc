@@ -55,6 +55,13 @@ void check_attention(const AttentionArgs& args) {
   for (const Segment& segment : args.segments) check_segment(segment, args.q.rows, args.head_dim);
 }
 
+void check_score(Matrix logits, std::span<const int32_t> targets) {
+  AWQ_CHECK(static_cast<int64_t>(targets.size()) == logits.rows, targets.size(), logits.rows);
+  for (const int32_t target : targets) {
+    AWQ_CHECK(target >= 0 && target < logits.cols, target, logits.cols);
+  }
+}
+
 void check_same_shape(Matrix a, Matrix b) {
   AWQ_CHECK(a.rows == b.rows && a.cols == b.cols, "[", a.rows, ", ", a.cols, "] and [", b.rows, ", ",
             b.cols, "]");

@@ -12,6 +12,7 @@ void check_norm(const NormArgs& args);
 void check_rope(const RopeArgs& args);
 void check_kv_append(const KvAppendArgs& args);
 void check_attention(const AttentionArgs& args);
+void check_score(Matrix logits, std::span<const int32_t> targets);
 void check_same_shape(Matrix a, Matrix b);
 void check_float_weight(const FloatWeight& weight);
 void check_quant_weight(const QuantWeight& weight);

@@ -47,6 +47,9 @@ struct FloatWeight {
   int64_t out = 0, in = 0;
 };
 
+class DecodeStep;
+struct DecodeSpec;
+
 enum class NormKind { rms, layer };
 
 struct NormArgs {
@@ -108,6 +111,13 @@ struct AttentionArgs {
 
 enum class Activation { silu, gelu, gelu_tanh, relu, quick_gelu };
 
+/// What a row of logits says of the token that came next.
+struct RowScore {
+  double log_sum = 0;  ///< log of the sum of exp of the row; not finite when a logit is not
+  double nll = 0;      ///< log_sum - logits[target]: natural logarithm
+  int32_t top = 0;     ///< as argmax
+};
+
 /// What a backend offers. Functions take the table's device first; shapes are checked by the
 /// launcher. A null fused entry means that callers compose it from the others.
 struct Ops {
@@ -144,6 +154,15 @@ struct Ops {
   /// out[t] = index of the largest of x[t, :], the first on ties; NaN never wins.
   void (*argmax)(Device&, Matrix x, int32_t* out) = nullptr;
 
+  // Evaluation. Results lie in host memory; the calls wait for them.
+  /// scores[t] of logits[t, :] and targets[t].
+  void (*score)(Device&, Matrix logits, std::span<const int32_t> targets,
+                RowScore* scores) = nullptr;
+  /// kl[t] = sum_i p_i (log p_i - log q_i) >= 0, p and q the softmax of logits whose log_sums are
+  /// in `p_scores` and `q_scores` [rows].
+  void (*divergence)(Device&, Matrix p, Matrix q, const RowScore* p_scores,
+                     const RowScore* q_scores, double* kl) = nullptr;
+
   // Calibration and search.
   /// h += x^T x, h [dim, dim] row-major; both triangles are kept.
   void (*gram)(Device&, Matrix x, float* h) = nullptr;
@@ -153,6 +172,8 @@ struct Ops {
   void (*quadratic_form)(Device&, Matrix e, const float* h, double* losses) = nullptr;
 
   // Fused; null when the backend has none.
+  /// A plan of whole decode steps (kernels/decode_step.h); null entry or null answer: walk the ops.
+  std::unique_ptr<DecodeStep> (*plan_decode)(Device&, const DecodeSpec&) = nullptr;
   /// residual += x; y = norm(residual)
   void (*add_norm)(Device&, Matrix x, Matrix residual, const NormArgs&) = nullptr;
 };

@@ -1,5 +1,6 @@
 #include "kernels/reference.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <vector>
@@ -153,6 +154,32 @@ void argmax(Device&, Matrix x, int32_t* out) {
   }
 }
 
+void score(Device& device, Matrix logits, std::span<const int32_t> targets, RowScore* scores) {
+  check_score(logits, targets);
+  for (int64_t t = 0; t < logits.rows; ++t) {
+    const float* x = logits.row(t);
+    argmax(device, logits.slice_rows(t, 1), &scores[t].top);
+    const double most = x[scores[t].top];
+    double sum = 0;
+    for (int64_t i = 0; i < logits.cols; ++i) sum += std::exp(x[i] - most);
+    scores[t].log_sum = most + std::log(sum);
+    scores[t].nll = scores[t].log_sum - x[targets[static_cast<size_t>(t)]];
+  }
+}
+
+void divergence(Device&, Matrix p, Matrix q, const RowScore* p_scores, const RowScore* q_scores,
+                double* kl) {
+  check_same_shape(p, q);
+  for (int64_t t = 0; t < p.rows; ++t) {
+    double sum = 0;
+    for (int64_t i = 0; i < p.cols; ++i) {
+      const double log_p = p.row(t)[i] - p_scores[t].log_sum;
+      if (log_p > -50) sum += std::exp(log_p) * (log_p - (q.row(t)[i] - q_scores[t].log_sum));
+    }
+    kl[t] = std::max(sum, 0.0);  // rounding of nearly equal models
+  }
+}
+
 void gram(Device& device, Matrix x, float* h) {
   device.pool().parallel_for(x.cols, 8, [&](int64_t begin, int64_t end) {
     std::vector<double> sums(static_cast<size_t>(x.cols));
@@ -234,6 +261,8 @@ Ops reference_ops(Device& device) {
   ops.scale = scale;
   ops.softcap = softcap;
   ops.argmax = argmax;
+  ops.score = score;
+  ops.divergence = divergence;
   ops.gram = gram;
   ops.abs_sum = abs_sum;
   ops.quadratic_form = quadratic_form;

@@ -142,6 +142,47 @@ TEST_F(RowsOp, ArgmaxTakesTheFirstAndNeverNan) {
   }
 }
 
+TEST_F(RowsOp, ScoreAndDivergence) {
+  for (const int64_t columns : {1, 15, 33, 1000, 49152}) {
+    std::vector<float> p = data.normal(3 * columns), q = data.normal(3 * columns);
+    for (float& x : p) x *= 4;
+    for (float& x : q) x = 4 * x + 3;
+    std::copy(p.begin(), p.begin() + columns, q.begin());  // row 0: the same distribution
+    const std::vector<int32_t> targets = {0, static_cast<int32_t>(columns - 1), 0};
+    const Matrix mp(p.data(), 3, columns), mq(q.data(), 3, columns);
+    std::vector<RowScore> want(6), got(6);
+    std::vector<double> want_kl(3), got_kl(3);
+    const auto run = [&](const Ops& ops, std::vector<RowScore>& scores, std::vector<double>& kl) {
+      ops.score(*device, mp, targets, scores.data());
+      ops.score(*device, mq, targets, scores.data() + 3);
+      ops.divergence(*device, mp, mq, scores.data(), scores.data() + 3, kl.data());
+    };
+    run(scalar, want, want_kl);
+    EXPECT_EQ(want_kl[0], 0);
+    for (const Ops& ops : tables) {
+      run(ops, got, got_kl);
+      for (size_t i = 0; i < 6; ++i) {
+        EXPECT_NEAR(got[i].nll, want[i].nll, 2e-6) << ops.name << ' ' << columns;
+        EXPECT_EQ(got[i].top, want[i].top) << ops.name;
+      }
+      for (size_t i = 0; i < 3; ++i) EXPECT_NEAR(got_kl[i], want_kl[i], 1e-5) << ops.name;
+    }
+  }
+}
+
+TEST_F(RowsOp, ScoreOfABadRowIsNotFinite) {
+  std::vector<float> x = data.normal(200);
+  const std::vector<int32_t> targets = {3};
+  for (const float bad : {std::nanf(""), INFINITY}) {
+    x[70] = bad;
+    for (const Ops& ops : tables) {
+      RowScore score;
+      ops.score(*device, {x.data(), 1, 200}, targets, &score);
+      EXPECT_FALSE(std::isfinite(score.nll)) << ops.name;
+    }
+  }
+}
+
 TEST_F(RowsOp, Gram) {
   for (const int64_t dim : {1, 33, 192, 450}) {
     std::vector<float> x = data.normal(70 * (dim + 3));

@@ -148,6 +148,10 @@ struct KernelTable {
   void (*scale)(float* x, float s, int64_t count);
   void (*softcap)(float* x, float c, int64_t count);
   int64_t (*argmax)(const float* x, int64_t count);
+  /// sum of e^(x - most)
+  double (*sum_exp)(const float* x, float most, int64_t count);
+  /// sum of e^(p - log_sum) (p - q)
+  double (*mean_difference)(const float* p, const float* q, double log_sum, int64_t count);
   void (*abs_sum)(const float* x, double* sums, int64_t count);
   double (*dot)(const float* a, const float* b, int64_t count);
   uint64_t (*read)(const void* data, size_t bytes);

@@ -24,6 +24,10 @@ void scale_columns(const KernelTable& kernels, Device& device, Matrix x, const f
 void scale(const KernelTable& kernels, Device& device, Matrix x, float s);
 void softcap(const KernelTable& kernels, Device& device, Matrix x, float c);
 void argmax(const KernelTable& kernels, Device& device, Matrix x, int32_t* out);
+void score(const KernelTable& kernels, Device& device, Matrix logits,
+           std::span<const int32_t> targets, RowScore* scores);
+void divergence(const KernelTable& kernels, Device& device, Matrix p, Matrix q,
+                const RowScore* p_scores, const RowScore* q_scores, double* kl);
 
 void gram(Device& device, Matrix x, float* h);
 void abs_sum(const KernelTable& kernels, Device& device, Matrix x, double* sums);

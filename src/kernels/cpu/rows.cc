@@ -147,4 +147,32 @@ void argmax(const KernelTable& kernels, Device& device, Matrix x, int32_t* out) 
   });
 }
 
+void score(const KernelTable& kernels, Device& device, Matrix logits,
+           std::span<const int32_t> targets, RowScore* scores) {
+  check_score(logits, targets);
+  for_rows(device, logits.rows, logits.cols * 4, [&](int64_t begin, int64_t end) {
+    for (int64_t t = begin; t < end; ++t) {
+      const float* x = logits.row(t);
+      RowScore& score = scores[t];
+      score.top = static_cast<int32_t>(kernels.argmax(x, logits.cols));
+      const float most = x[score.top];
+      score.log_sum = most + std::log(kernels.sum_exp(x, most, logits.cols));
+      score.nll = score.log_sum - x[targets[static_cast<size_t>(t)]];
+    }
+  });
+}
+
+void divergence(const KernelTable& kernels, Device& device, Matrix p, Matrix q,
+                const RowScore* p_scores, const RowScore* q_scores, double* kl) {
+  check_same_shape(p, q);
+  for_rows(device, p.rows, p.cols * 4, [&](int64_t begin, int64_t end) {
+    for (int64_t t = begin; t < end; ++t) {
+      const double log_p = p_scores[t].log_sum;
+      const double mean = kernels.mean_difference(p.row(t), q.row(t), log_p, p.cols);
+      const double sum = mean - (log_p - q_scores[t].log_sum);
+      kl[t] = std::max(sum, 0.0);  // rounding of nearly equal models
+    }
+  });
+}
+
 }  // namespace awq::cpu

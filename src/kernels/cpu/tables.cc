@@ -34,6 +34,13 @@ void set_row_ops(Ops& ops) {
   ops.scale = [](Device& d, Matrix x, float s) { scale(kT, d, x, s); };
   ops.softcap = [](Device& d, Matrix x, float c) { softcap(kT, d, x, c); };
   ops.argmax = [](Device& d, Matrix x, int32_t* out) { argmax(kT, d, x, out); };
+  ops.score = [](Device& d, Matrix logits, std::span<const int32_t> targets, RowScore* scores) {
+    score(kT, d, logits, targets, scores);
+  };
+  ops.divergence = [](Device& d, Matrix p, Matrix q, const RowScore* p_scores,
+                      const RowScore* q_scores, double* kl) {
+    divergence(kT, d, p, q, p_scores, q_scores, kl);
+  };
 }
 
 template <const KernelTable& kT>

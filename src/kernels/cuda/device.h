@@ -1,0 +1,34 @@
+// The device behind every CUDA op: one stream, one cuBLAS handle, accounted memory, scratch.
+#pragma once
+
+#include <cublas_v2.h>
+#include <cuda_runtime.h>
+
+#include <cstdint>
+
+#include "kernels/device.h"
+
+namespace awq::cuda {
+
+/// A fault of the device (launch failure, lost device, ECC) leaves nothing to go on with: prints one
+/// message with what failed and ends the program with exit code 1.
+void check(cudaError_t status, const char* what);
+void check(cublasStatus_t status, const char* what);
+/// After a launch.
+inline void check_launch(const char* what) { check(cudaGetLastError(), what); }
+
+class CudaDevice : public Device {
+ public:
+  virtual cudaStream_t stream() = 0;
+  virtual cublasHandle_t blas() = 0;     ///< on stream()
+  virtual int multiprocessors() const = 0;
+  virtual int compute_capability() const = 0;  ///< 90 for 9.0
+  /// Device memory that is valid until the next call of the same `slot` (0..3); grows.
+  virtual void* scratch(int slot, size_t bytes) = 0;
+  virtual uint64_t held() const = 0;     ///< bytes allocated now
+  virtual uint64_t peak() const = 0;     ///< most bytes allocated at once
+};
+
+inline CudaDevice& cuda_device(Device& device) { return static_cast<CudaDevice&>(device); }
+
+}  // namespace awq::cuda
