@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 awq=${AWQ:-build/bin/awq}
 out=demo
-windows=${DEMO_WINDOWS:-4}   # of 2048 tokens to measure on
+windows=${DEMO_WINDOWS:-2}   # of 2048 tokens to measure on
 samples=${DEMO_SAMPLES:-32}  # of 512 tokens to calibrate on
 started=$SECONDS
 

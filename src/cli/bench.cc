@@ -26,12 +26,14 @@ Measurement measure(std::string test, int64_t tokens, double bytes_per_token, in
                     Device& device, const std::function<void()>& work) {
   std::vector<double> speeds, roofs;
   work();
+  device.synchronize();
   const uint64_t peak = peak_rss_bytes();
   for (int64_t i = 0; i < repetitions; ++i) {
     const Timer timer;
     work();
+    device.synchronize();
     speeds.push_back(static_cast<double>(tokens) / timer.seconds());
-    roofs.push_back(measure_read_bandwidth(device, uint64_t{256} << 20, 0.1));
+    roofs.push_back(measure_read_roof(device));
   }
   Measurement result{std::move(test), 0, 0, bytes_per_token, 0, peak};
   const auto n = static_cast<double>(repetitions);
@@ -65,26 +67,20 @@ std::vector<Measurement> run(Session& session, const Options& options) {
                               }));
   }
   if (options.tokens > 0) {
+    std::vector<int32_t> answers(static_cast<size_t>(options.tokens));
     const int32_t first = 1 % static_cast<int32_t>(arch.sizes.vocab);
     results.push_back(measure(
         cat("tg", options.tokens), options.tokens, weights, options.repetitions, engine.device(),
         [&] {
           cache.truncate(0);
-          int32_t id = first;
-          for (int64_t i = 0; i < options.tokens; ++i) {
-            const Feed feed{&cache, {&id, 1}};
-            const Matrix logits = engine.logits(engine.forward({&feed, 1}));
-            int32_t next = 0;
-            session.model().ops.argmax(engine.device(), logits, &next);
-            id = next;
-          }
+          engine.greedy(cache, first, answers);
         }));
   }
   return results;
 }
 
 Status bench(const Options& options) {
-  AWQ_ASSIGN(Session session, Session::open(options.model.model, options.model.session()));
+  AWQ_ASSIGN(Session session, Session::open(options.model.model, options.model.backend));
   const int64_t context = session.model().arch.sizes.context;
   if (options.prompt > context || options.tokens + 1 > context) {
     return usage_error(cat("-p and -n must fit the model's context of ", context));

@@ -148,7 +148,7 @@ Status repl(Conversation& conversation) {
 }
 
 Status chat(const Options& options) {
-  AWQ_ASSIGN(Session session, Session::open(options.model.model, options.model.session()));
+  AWQ_ASSIGN(Session session, Session::open(options.model.model, options.model.backend));
   AWQ_ASSIGN(Chat chat, Chat::create(session.vocabulary()));
   const int64_t context = options.generation.context_size > 0
                               ? options.generation.context_size

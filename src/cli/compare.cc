@@ -26,10 +26,10 @@ Json compare_json(const CompareResult& result) {
 }
 
 Status compare(const CompareOptions& options) {
-  const std::unique_ptr<Device> device = make_cpu_device(options.model.threads);
-  AWQ_ASSIGN(const Ops ops, make_cpu_ops(*device, options.model.backend));
-  AWQ_ASSIGN(Session reference, Session::open(options.reference, ops));
-  AWQ_ASSIGN(Session model, Session::open(options.model.model, ops));
+  AWQ_ASSIGN(const Backend backend, make_backend(options.model.backend));
+  if (!backend.remark.empty()) say(backend.remark);
+  AWQ_ASSIGN(Session reference, Session::open(options.reference, backend.ops));
+  AWQ_ASSIGN(Session model, Session::open(options.model.model, backend.ops));
   AWQ_ASSIGN(const Windows windows,
              prepare_windows(options.text, reference.tokenizer(), reference.model().arch));
   AWQ_ASSIGN(const CompareResult result,

@@ -34,7 +34,7 @@ Json logprobs_json(const Tokenizer& tokenizer, const Generation& generation) {
 }
 
 Status generate(const Options& options) {
-  AWQ_ASSIGN(Session session, Session::open(options.model.model, options.model.session()));
+  AWQ_ASSIGN(Session session, Session::open(options.model.model, options.model.backend));
   const Tokenizer& tokenizer = session.tokenizer();
   AWQ_ASSIGN(const std::vector<TokenId> prompt, tokenizer.encode(options.prompt));
   GenerateOptions generate_options = options.generation.runtime(session.vocabulary());

@@ -78,6 +78,7 @@ int run(int argc, char** argv) {
   add_bench(app, outcome);
   add_tokenize(app, outcome);
   add_report(app, outcome);
+  add_doctor(app, outcome);
   for (CLI::App* verb : app.get_subcommands(nullptr)) verb->fallthrough();  // -q after the verb
 
   const std::vector<std::string> words(argv + 1, argv + argc);

@@ -11,7 +11,7 @@ struct PerplexityOptions {
 };
 
 Status perplexity(const PerplexityOptions& options) {
-  AWQ_ASSIGN(Session session, Session::open(options.model.model, options.model.session()));
+  AWQ_ASSIGN(Session session, Session::open(options.model.model, options.model.backend));
   AWQ_ASSIGN(const Windows windows,
              prepare_windows(options.text, session.tokenizer(), session.model().arch));
   AWQ_ASSIGN(const PerplexityResult result,

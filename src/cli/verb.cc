@@ -19,13 +19,29 @@ void add_threads_option(CLI::App& verb, int& threads, std::string& backend) {
       ->capture_default_str();
 }
 
+void add_backend_options(CLI::App& verb, BackendOptions& options) {
+  verb.add_option("--device", options.device, "auto (a GPU where there is one), cpu, cuda or cuda:N")
+      ->type_name("NAME")
+      ->capture_default_str();
+  verb.add_option_function<std::string>(
+          "--max-vram",
+          [&options](const std::string& text) {
+            const auto size = parse_size(text);
+            if (!size.ok()) throw CLI::ValidationError("--max-vram", size.error().message);
+            options.max_vram = *size;
+          },
+          "most device memory to use, such as 8GiB")
+      ->type_name("SIZE");
+  add_threads_option(verb, options.threads, options.backend);
+}
+
 void add_json_option(CLI::App& verb, bool& json) {
   verb.add_flag("--json", json, "print one JSON document on stdout");
 }
 
 void add_model_options(CLI::App& verb, ModelOptions& options) {
   add_model_argument(verb, options.model);
-  add_threads_option(verb, options.threads, options.backend);
+  add_backend_options(verb, options.backend);
   add_json_option(verb, options.json);
 }
 

@@ -18,17 +18,16 @@ struct Outcome {
 /// Options of verbs that load a model.
 struct ModelOptions {
   std::string model;
-  int threads = 0;
-  std::string backend = "auto";
+  BackendOptions backend;
   bool json = false;
-
-  SessionOptions session() const { return {threads, backend}; }
 };
 
 void add_model_argument(CLI::App& verb, std::string& model);
 void add_threads_option(CLI::App& verb, int& threads, std::string& backend);
 void add_json_option(CLI::App& verb, bool& json);
-/// MODEL, --threads, --backend, --json.
+/// --device, --max-vram, --threads, --backend.
+void add_backend_options(CLI::App& verb, BackendOptions& options);
+/// MODEL, the options of the backend, --json.
 void add_model_options(CLI::App& verb, ModelOptions& options);
 
 /// "900MB", "1.5GiB", "2048" (bytes).
@@ -46,6 +45,7 @@ void add_generate(CLI::App& app, Outcome& outcome);
 void add_chat(CLI::App& app, Outcome& outcome);
 void add_bench(CLI::App& app, Outcome& outcome);
 void add_tokenize(CLI::App& app, Outcome& outcome);
+void add_doctor(CLI::App& app, Outcome& outcome);
 void add_report(CLI::App& app, Outcome& outcome);
 
 }  // namespace awq

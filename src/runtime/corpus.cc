@@ -15,14 +15,16 @@ struct Document {
   std::vector<int32_t> ids;
 };
 
-// One token for every document, drawn in parallel: each has its own generator.
-Status draw(const Matrix& logits, std::vector<Document>& documents, ThreadPool& pool) {
+// One token for every document from logits [documents, vocab], drawn in parallel: each has its own
+// generator.
+Status draw(std::span<const float> logits, std::vector<Document>& documents, ThreadPool& pool) {
+  const size_t vocab = logits.size() / documents.size();
   std::vector<Status> status(documents.size());
   pool.parallel_for(static_cast<int64_t>(documents.size()), 4, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       Document& document = documents[static_cast<size_t>(i)];
       const Result<int32_t> id =
-          document.sampler.sample({logits.row(i), static_cast<size_t>(logits.cols)}, {});
+          document.sampler.sample(logits.subspan(static_cast<size_t>(i) * vocab, vocab), {});
       if (id.ok()) {
         document.ids.push_back(*id);
       } else {
@@ -67,7 +69,7 @@ Result<std::vector<int32_t>> sample_corpus(Engine& engine, int32_t start,
       feeds[i] = {&documents[i].cache, {&documents[i].ids.back(), 1}};
     }
     const Matrix logits = engine.logits(engine.forward(feeds));
-    AWQ_TRY(draw(logits, documents, engine.device().pool()));
+    AWQ_TRY(draw(engine.on_host(logits), documents, engine.device().pool()));
     sampled += static_cast<int64_t>(documents.size());
     for (Document& document : documents) {
       const int32_t id = document.ids.back();

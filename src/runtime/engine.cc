@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "model/decode_spec.h"
+
 namespace awq {
 
 Matrix Engine::forward(std::span<const Feed> feeds) {
@@ -47,6 +49,57 @@ Matrix Engine::logits(Matrix hidden) {
   const Matrix out(logits_.as<float>(), hidden.rows, sizes.vocab);
   forward_head(*model_, hidden, {normed_.as<float>(), hidden.rows, sizes.hidden}, out);
   return out;
+}
+
+DecodeStep* Engine::plan(const KvCache& cache) {
+  const Ops& ops = model_->ops;
+  if (ops.plan_decode == nullptr) return nullptr;
+  const KvView first = cache.view(0);
+  if (first.k != planned_cache_.k || first.head_stride != planned_cache_.head_stride ||
+      first.dtype != planned_cache_.dtype) {
+    plan_.reset();
+    std::vector<KvView> views;
+    for (int64_t layer = 0; layer < model_->arch.sizes.layers; ++layer) {
+      views.push_back(cache.view(layer));
+    }
+    const auto spec = decode_spec(*model_, views, cache.capacity());
+    if (spec) plan_ = ops.plan_decode(device(), *spec);
+    planned_cache_ = first;
+  }
+  return plan_.get();
+}
+
+Matrix Engine::decode(KvCache& cache, int32_t token) {
+  if (DecodeStep* step = plan(cache)) {
+    AWQ_CHECK(cache.length() < cache.capacity(), cache.length());
+    const Matrix out = step->step(token, cache.length());
+    cache.advance(1);
+    return out;
+  }
+  const Feed feed{&cache, {&token, 1}};
+  return logits(forward({&feed, 1}));
+}
+
+void Engine::greedy(KvCache& cache, int32_t token, std::span<int32_t> ids) {
+  if (DecodeStep* step = plan(cache)) {
+    const auto count = static_cast<int64_t>(ids.size());
+    AWQ_CHECK(cache.length() + count <= cache.capacity(), cache.length(), " + ", count);
+    step->greedy(token, cache.length(), ids);
+    cache.advance(count);
+    return;
+  }
+  for (int32_t& id : ids) {
+    model_->ops.argmax(device(), decode(cache, token), &id);
+    token = id;
+  }
+}
+
+std::span<const float> Engine::on_host(Matrix x) {
+  const auto count = static_cast<size_t>(x.rows * x.cols);
+  if (device().host_visible()) return {x.data, count};
+  host_.resize(count);
+  device().download(host_.data(), x.data, count * sizeof(float));
+  return host_;
 }
 
 }  // namespace awq

@@ -1,9 +1,11 @@
 // Runs tokens through a model: batches of one or more sequences, each with its own KV cache.
 #pragma once
 
+#include <memory>
 #include <span>
 #include <vector>
 
+#include "kernels/decode_step.h"
 #include "model/forward.h"
 #include "runtime/kv_cache.h"
 
@@ -35,12 +37,31 @@ class Engine {
   /// logits [rows, vocab] of residual rows, valid until the next call.
   Matrix logits(Matrix hidden);
 
+  /// Appends one token and returns its logits [1, vocab], valid until the next call: by the
+  /// backend's plan of a step where it has one, else op by op.
+  Matrix decode(KvCache& cache, int32_t token);
+
+  /// Greedy decoding: appends `token`, then each answer but the last; ids[i] is the most likely
+  /// token after the i-th of them.
+  void greedy(KvCache& cache, int32_t token, std::span<int32_t> ids);
+
+  /// Whether decode() of this cache follows a plan.
+  bool planned(const KvCache& cache) { return plan(cache) != nullptr; }
+
+  /// The values of a matrix without gaps, in host memory; valid until the next call.
+  std::span<const float> on_host(Matrix x);
+
  private:
+  DecodeStep* plan(const KvCache& cache);
+
   const Model* model_;
   Workspace workspace_;
   DeviceBuffer hidden_, normed_, logits_;
   std::vector<int32_t> ids_, positions_;
   std::vector<Segment> segments_;
+  std::vector<float> host_;
+  std::unique_ptr<DecodeStep> plan_;  // of the cache below; null when the backend declined
+  KvView planned_cache_;
 };
 
 }  // namespace awq

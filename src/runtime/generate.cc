@@ -36,11 +36,11 @@ Result<Generation> generate(Engine& engine, KvCache& cache, std::span<const int3
   Sampler sampler(options.sampler);
   std::vector<int32_t> history(prompt.begin(), prompt.end());
   Timer timer;
-  Matrix hidden = engine.prefill(cache, prompt);
+  Matrix logits = engine.logits(engine.prefill(cache, prompt));
+  engine.device().synchronize();
   result.prefill_seconds = timer.seconds();
   while (static_cast<int64_t>(result.tokens.size()) < options.max_tokens) {
-    const Matrix logits = engine.logits(hidden);
-    const std::span<const float> row(logits.data, static_cast<size_t>(logits.cols));
+    const std::span<const float> row = engine.on_host(logits);
     AWQ_ASSIGN(const int32_t id, sampler.sample(row, history));
     if (std::find(options.stop_ids.begin(), options.stop_ids.end(), id) !=
         options.stop_ids.end()) {
@@ -61,8 +61,7 @@ Result<Generation> generate(Engine& engine, KvCache& cache, std::span<const int3
     if (static_cast<int64_t>(result.tokens.size()) >= options.max_tokens) break;
     if (cache.length() >= cache.capacity()) break;
     if (result.decode_passes++ == 0) timer = Timer();
-    const Feed feed{&cache, {&history.back(), 1}};
-    hidden = engine.forward({&feed, 1});
+    logits = engine.decode(cache, history.back());
   }
   if (result.decode_passes > 0) result.decode_seconds = timer.seconds();
   return result;

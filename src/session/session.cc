@@ -19,11 +19,11 @@ Result<OpenCheckpoint> OpenCheckpoint::open(const std::string& path, bool with_t
   return result;
 }
 
-Result<Session> Session::open(const std::string& path, const SessionOptions& options) {
-  std::unique_ptr<Device> device = make_cpu_device(options.threads);
-  AWQ_ASSIGN(const Ops ops, make_cpu_ops(*device, options.backend));
-  AWQ_ASSIGN(Session session, open(path, ops));
-  session.device_ = std::move(device);
+Result<Session> Session::open(const std::string& path, const BackendOptions& options) {
+  AWQ_ASSIGN(Backend backend, make_backend(options));
+  if (!backend.remark.empty()) say(backend.remark);
+  AWQ_ASSIGN(Session session, open(path, backend.ops));
+  session.device_ = std::move(backend.device);
   return session;
 }
 

@@ -4,7 +4,7 @@
 #include <memory>
 #include <string>
 
-#include "kernels/cpu.h"
+#include "kernels/backend.h"
 #include "model/tensor_reader.h"
 #include "runtime/engine.h"
 #include "session/vocabulary.h"
@@ -21,15 +21,10 @@ struct OpenCheckpoint {
   static Result<OpenCheckpoint> open(const std::string& path, bool with_text = true);
 };
 
-struct SessionOptions {
-  int threads = 0;
-  std::string backend = "auto";  ///< scalar, avx2, avx512, ...
-};
-
 /// A loaded model.
 class Session {
  public:
-  static Result<Session> open(const std::string& path, const SessionOptions& options);
+  static Result<Session> open(const std::string& path, const BackendOptions& options);
   /// On a device that others use too.
   static Result<Session> open(const std::string& path, const Ops& ops);
 

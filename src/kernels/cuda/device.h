@@ -19,6 +19,7 @@ inline void check_launch(const char* what) { check(cudaGetLastError(), what); }
 
 class CudaDevice : public Device {
  public:
+  bool host_visible() const override { return false; }
   virtual cudaStream_t stream() = 0;
   virtual cublasHandle_t blas() = 0;     ///< on stream()
   virtual int multiprocessors() const = 0;

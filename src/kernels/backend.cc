@@ -1,0 +1,56 @@
+#include "kernels/backend.h"
+
+#include <charconv>
+
+#include "base/format.h"
+
+namespace awq {
+namespace {
+
+Result<Backend> cpu_backend(const BackendOptions& options, std::string remark) {
+  Backend backend{make_cpu_device(options.threads), {}, std::move(remark)};
+  AWQ_ASSIGN(backend.ops, make_cpu_ops(*backend.device, options.backend));
+  return backend;
+}
+
+Result<Backend> cuda_backend(const BackendOptions& options, int ordinal) {
+  Backend backend;
+  AWQ_ASSIGN(backend.device, make_cuda_device(ordinal, options.max_vram));
+  backend.ops = make_cuda_ops(*backend.device);
+  return backend;
+}
+
+}  // namespace
+
+Result<Backend> make_backend(const BackendOptions& options) {
+  const std::string_view device = options.device;
+  if (device == "cpu") return cpu_backend(options, "");
+  if (device == "auto") {
+    if (cuda_architectures().empty() || options.backend != "auto") return cpu_backend(options, "");
+    const auto devices = cuda_devices();
+    if (!devices.ok()) return cpu_backend(options, cat(devices.error().message, "; using the CPU"));
+    return cuda_backend(options, devices.value().front().ordinal);
+  }
+  if (device.substr(0, 4) == "cuda") {
+    int ordinal = 0;
+    const std::string_view rest = device.substr(4);
+    const auto [end, code] =
+        std::from_chars(rest.data() + !rest.empty(), rest.data() + rest.size(), ordinal);
+    const bool whole = code == std::errc() && end == rest.data() + rest.size();
+    if (rest.empty() || (rest.front() == ':' && whole && ordinal >= 0)) {
+      if (options.backend != "auto") {
+        return usage_error("--backend chooses among CPU tables; it does not go with --device cuda");
+      }
+      return cuda_backend(options, ordinal);
+    }
+  }
+  return usage_error(cat("no device \"", printable(device, 40),
+                         "\"; choose auto, cpu, cuda or cuda:N with N from `awq doctor`"));
+}
+
+double measure_read_roof(Device& device) {
+  return device.host_visible() ? measure_read_bandwidth(device, uint64_t{256} << 20, 0.1)
+                               : measure_cuda_read_bandwidth(device, uint64_t{1} << 30);
+}
+
+}  // namespace awq
