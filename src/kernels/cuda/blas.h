@@ -1,0 +1,36 @@
+// cuBLAS, opened at run time: the program starts without it, and a device makes its handle here.
+#pragma once
+
+#include <cublas_v2.h>
+#include <cuda_runtime.h>
+
+#include <cstdint>
+
+#include "kernels/cuda/device.h"
+#include "tensor/dtype.h"
+
+namespace awq::cuda {
+
+/// Whether libcublas can be opened; `why` (may be null) gets the loader's message when not.
+bool blas_available(const char** why = nullptr);
+
+/// A handle on `stream` for CudaDevice::blas(). Ends the program as check() does when libcublas
+/// cannot be opened.
+cublasHandle_t create_blas(cudaStream_t stream);
+void destroy_blas(cublasHandle_t handle);
+
+/// y = x w^T + beta * y with w [out, in] and x [tokens, in] contiguous, both of `dtype` (F16 or
+/// BF16), y [tokens, out] with rows y_stride apart. Sums in f32.
+void gemm_f16(CudaDevice& device, const void* w, DType dtype, const void* x, float* y, int64_t out,
+              int64_t in, int64_t tokens, int64_t y_stride, float beta = 0);
+
+/// The same in f32 throughout, without TF32; rows of x are x_stride apart.
+void gemm_f32(CudaDevice& device, const float* w, const float* x, float* y, int64_t out, int64_t in,
+              int64_t tokens, int64_t x_stride, int64_t y_stride, float beta = 0);
+
+/// h += x^T x in f32 without TF32: x [rows, cols] with rows `stride` apart, h [cols, cols], both
+/// triangles kept and equal.
+void syrk_f32(CudaDevice& device, const float* x, int64_t rows, int64_t cols, int64_t stride,
+              float* h);
+
+}  // namespace awq::cuda

@@ -1,0 +1,20 @@
+// Weights and matrix products of the CUDA table; the entries of Ops with the same names.
+#pragma once
+
+#include <memory>
+#include <span>
+
+#include "kernels/ops.h"
+
+namespace awq::cuda {
+
+std::unique_ptr<PackedWeight> pack_float(Device& device, const FloatWeight& weight);
+std::unique_ptr<PackedWeight> pack_quant(Device& device, const QuantWeight& weight);
+
+/// x and y are device memory, as is `bias`.
+void matmul(Device& device, Matrix x, const PackedWeight& w, const float* bias, Matrix y);
+
+/// Float tables only; `ids` are host memory.
+void embed(Device& device, std::span<const int32_t> ids, const PackedWeight& table, Matrix y);
+
+}  // namespace awq::cuda
