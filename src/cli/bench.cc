@@ -4,6 +4,7 @@
 
 #include "base/progress.h"
 #include "cli/verb.h"
+#include "model/synthetic.h"
 
 namespace awq {
 namespace {
@@ -11,6 +12,7 @@ namespace {
 struct Options {
   ModelOptions model;
   int64_t prompt = 512, tokens = 128, repetitions = 5;
+  SyntheticOptions synthetic;
 };
 
 struct Measurement {
@@ -46,10 +48,9 @@ Measurement measure(std::string test, int64_t tokens, double bytes_per_token, in
   return result;
 }
 
-std::vector<Measurement> run(Session& session, const Options& options) {
-  const Arch& arch = session.model().arch;
-  Engine& engine = session.engine();
-  const auto weights = static_cast<double>(session.model().bytes_per_token());
+std::vector<Measurement> run(Engine& engine, const Options& options) {
+  const Arch& arch = engine.model().arch;
+  const auto weights = static_cast<double>(engine.model().bytes_per_token());
   KvCache cache(engine.device(), arch, std::max(options.prompt, options.tokens + 1), DType::f16);
   std::vector<int32_t> ids(static_cast<size_t>(options.prompt));
   for (size_t i = 0; i < ids.size(); ++i) {
@@ -79,14 +80,13 @@ std::vector<Measurement> run(Session& session, const Options& options) {
   return results;
 }
 
-Status bench(const Options& options) {
-  AWQ_ASSIGN(Session session, Session::open(options.model.model, options.model.backend));
-  const int64_t context = session.model().arch.sizes.context;
+Status report(Engine& engine, const Options& options, double load_seconds) {
+  const Model& model = engine.model();
+  const int64_t context = model.arch.sizes.context;
   if (options.prompt > context || options.tokens + 1 > context) {
     return usage_error(cat("-p and -n must fit the model's context of ", context));
   }
-  Engine& engine = session.engine();
-  const std::vector<Measurement> results = run(session, options);
+  const std::vector<Measurement> results = run(engine, options);
   Json list = Json::array();
   std::string table = "| test | tokens/s | GB/s | read roof GB/s | % of roof |\n"
                       "|---|---:|---:|---:|---:|\n";
@@ -100,15 +100,37 @@ Status bench(const Options& options) {
                     {"roof_gb_per_second", m.roof / 1e9},
                     {"percent_of_roof", percent},
                     {"device", engine.device().description()},
-                    {"backend", session.model().ops.name},
-                    {"load_seconds", session.load_seconds()},
+                    {"backend", model.ops.name},
+                    {"load_seconds", load_seconds},
+                    {"weights", options.synthetic.shape.empty() ? "of the model" : "random"},
                     {"peak_rss_bytes", results.front().peak}});
     table += cat("| ", m.test, " | ", fixed(m.tokens_per_second, 1), " ± ", fixed(m.stddev, 1),
                  " | ", fixed(m.gb_per_second(), 2), " | ", fixed(m.roof / 1e9, 1), " | ",
                  fixed(percent, 1), " |\n");
   }
   if (options.model.json) return print_json(list);
-  return print(cat(engine.device().description(), "\n\n", table));
+  const std::string random = options.synthetic.shape.empty()
+                                 ? ""
+                                 : cat(options.synthetic.shape, " with random weights, ");
+  return print(cat(random, engine.device().description(), "\n\n", table));
+}
+
+Status bench(const Options& options) {
+  if (options.synthetic.shape.empty()) {
+    if (options.model.model.empty()) return usage_error("give a MODEL or --synthetic SHAPE");
+    AWQ_ASSIGN(Session session, Session::open(options.model.model, options.model.backend));
+    return report(session.engine(), options, session.load_seconds());
+  }
+  if (!options.model.model.empty()) {
+    return usage_error("give a MODEL or --synthetic SHAPE, not both");
+  }
+  AWQ_ASSIGN(const Backend backend, make_backend(options.model.backend));
+  if (!backend.remark.empty()) say(backend.remark);
+  const Timer timer;
+  AWQ_ASSIGN(const Model model, make_synthetic_model(options.synthetic, backend.ops));
+  const double seconds = timer.seconds();
+  Engine engine(model);
+  return report(engine, options, seconds);
 }
 
 }  // namespace
@@ -116,7 +138,23 @@ Status bench(const Options& options) {
 void add_bench(CLI::App& app, Outcome& outcome) {
   auto options = std::make_shared<Options>();
   CLI::App* verb = app.add_subcommand("bench", "measure prefill and decode speed");
-  add_model_options(*verb, options->model);
+  add_optional_model_argument(*verb, options->model.model);
+  add_backend_options(*verb, options->model.backend);
+  add_json_option(*verb, options->model.json);
+  std::string shapes;
+  for (const std::string_view name : synthetic_shapes()) {
+    shapes += cat(shapes.empty() ? "" : ", ", name);
+  }
+  verb->add_option("--synthetic", options->synthetic.shape,
+                   cat("instead of MODEL: this shape with random weights; one of ", shapes))
+      ->type_name("SHAPE");
+  verb->add_option("--bits", options->synthetic.bits, "of --synthetic: 2, 3, 4, 8 or 16")
+      ->capture_default_str();
+  verb->add_option("--group", options->synthetic.group, "of --synthetic: inputs that share a scale")
+      ->check(CLI::IsMember(std::vector<int64_t>{32, 64, 128}))
+      ->capture_default_str();
+  verb->add_option("--layers", options->synthetic.layers, "of --synthetic: fewer layers")
+      ->check(CLI::Range(int64_t{1}, int64_t{1024}));
   verb->add_option("-p,--prompt-tokens", options->prompt, "prefill this many tokens; 0: skip")
       ->check(CLI::Range(int64_t{0}, int64_t{1} << 20))
       ->capture_default_str();
@@ -126,7 +164,8 @@ void add_bench(CLI::App& app, Outcome& outcome) {
   verb->add_option("-r,--repetitions", options->repetitions, "runs that are averaged")
       ->check(CLI::Range(int64_t{1}, int64_t{1000}))
       ->capture_default_str();
-  verb->footer("Example:\n  awq bench ./smollm2-awq -p 512 -n 128 -r 5");
+  verb->footer("Examples:\n  awq bench ./smollm2-awq -p 512 -n 128 -r 5\n"
+               "  awq bench --synthetic llama-2-7b --device cuda");
   verb->callback([options, &outcome] { outcome.status = bench(*options); });
 }
 

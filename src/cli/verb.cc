@@ -11,6 +11,10 @@ void add_model_argument(CLI::App& verb, std::string& model) {
       ->required();
 }
 
+void add_optional_model_argument(CLI::App& verb, std::string& model) {
+  verb.add_option("MODEL", model, "a directory with config.json and safetensors, or a .gguf file");
+}
+
 void add_threads_option(CLI::App& verb, int& threads, std::string& backend) {
   verb.add_option("--threads", threads, "threads to use (default: all this process may use)")
       ->check(CLI::Range(1, 1024));

@@ -23,6 +23,7 @@ struct ModelOptions {
 };
 
 void add_model_argument(CLI::App& verb, std::string& model);
+void add_optional_model_argument(CLI::App& verb, std::string& model);
 void add_threads_option(CLI::App& verb, int& threads, std::string& backend);
 void add_json_option(CLI::App& verb, bool& json);
 /// --device, --max-vram, --threads, --backend.

@@ -161,6 +161,36 @@ TEST_F(Verbs, EveryMethodBitWidthAndGroupRunsPacked) {
   }
 }
 
+TEST_F(Verbs, DoctorShowsWhatThereIs) {
+  const Json json = json_of({"doctor", "--json"});
+  expect_keys(json, {"cpu", "cpu_backends", "cuda_architectures", "cuda_driver", "cuda_devices"});
+  if (json["cuda_devices"].empty()) {
+    EXPECT_TRUE(json.contains("cuda_problem"));
+    const ProgramResult asked =
+        run_awq({"generate", path("float"), "-p", "a", "--device", "cuda"});
+    EXPECT_EQ(asked.exit_code, 5) << "asked for by name: no silent fallback";
+    EXPECT_NE(asked.err.find("CUDA"), std::string::npos) << asked.err;
+  }
+  EXPECT_EQ(run_awq({"generate", path("float"), "-p", "a", "-n", "2", "--device", "cpu"}).exit_code,
+            0);
+}
+
+TEST_F(Verbs, DevicesThatDoNotExist) {
+  for (const char* name : {"gpu", "cuda:", "cuda:x", "cuda:-1", "cuda:1x", ""}) {
+    const ProgramResult run = run_awq({"bench", path("float"), "--device", name});
+    EXPECT_EQ(run.exit_code, 2) << name;
+    EXPECT_NE(run.err.find("choose auto, cpu, cuda"), std::string::npos) << run.err;
+  }
+  EXPECT_EQ(run_awq({"bench", path("float"), "--max-vram", "much"}).exit_code, 2);
+}
+
+TEST_F(Verbs, BenchTakesAModelOrAShape) {
+  EXPECT_EQ(run_awq({"bench"}).exit_code, 2);
+  EXPECT_EQ(run_awq({"bench", path("float"), "--synthetic", "llama-2-7b"}).exit_code, 2);
+  EXPECT_EQ(run_awq({"bench", "--synthetic", "llama-9"}).exit_code, 2);
+  EXPECT_EQ(run_awq({"bench", "--synthetic", "llama-2-7b", "--bits", "5"}).exit_code, 2);
+}
+
 TEST_F(Verbs, ReportMakesATable) {
   const Json bench = json_of({"bench", path("int4"), "-p", "0", "-n", "4", "-r", "1", "--json"});
   ASSERT_TRUE(write_file(path("bench.json"), dump_json(bench)).ok());

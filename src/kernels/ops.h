@@ -171,6 +171,11 @@ struct Ops {
   /// losses[o] = e[o, :] h e[o, :]^T with h [in, in] symmetric: the rows of tr(E H E^T).
   void (*quadratic_form)(Device&, Matrix e, const float* h, double* losses) = nullptr;
 
+  /// A random weight for measurements, made on the device: uniform codes, varied scales and zeros,
+  /// products about as large as their input. Null: callers make one on the host.
+  std::unique_ptr<PackedWeight> (*pack_random)(Device&, const QuantFormat&, int64_t out, int64_t in,
+                                               uint64_t seed) = nullptr;
+
   // Fused; null when the backend has none.
   /// A plan of whole decode steps (kernels/decode_step.h); null entry or null answer: walk the ops.
   std::unique_ptr<DecodeStep> (*plan_decode)(Device&, const DecodeSpec&) = nullptr;

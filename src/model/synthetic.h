@@ -1,0 +1,22 @@
+// Models of a known shape with random weights: speed and memory can be measured where the weights
+// cannot be had. Not for anything that looks at what a model says.
+#pragma once
+
+#include "model/weights.h"
+
+namespace awq {
+
+struct SyntheticOptions {
+  std::string shape;     ///< one of synthetic_shapes()
+  int bits = 4;          ///< 2, 3, 4, 8; 16: IEEE halves
+  int64_t group = 128;   ///< 0: per channel
+  int64_t layers = 0;    ///< 0: as many as the shape has
+};
+
+/// "llama-2-7b", ...
+std::vector<std::string_view> synthetic_shapes();
+
+/// Usage error for an unknown shape or format. Embedding and head are IEEE halves.
+Result<Model> make_synthetic_model(const SyntheticOptions& options, const Ops& ops);
+
+}  // namespace awq
