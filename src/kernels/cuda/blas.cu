@@ -1,0 +1,155 @@
+#include "kernels/cuda/blas.h"
+
+#include <dlfcn.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+
+#include "base/check.h"
+
+namespace awq::cuda {
+namespace {
+
+struct Table {
+  decltype(&cublasCreate_v2) create = nullptr;
+  decltype(&cublasDestroy_v2) destroy = nullptr;
+  decltype(&cublasSetStream_v2) set_stream = nullptr;
+  decltype(&cublasSetMathMode) set_math_mode = nullptr;
+  decltype(&cublasSgemm_v2) sgemm = nullptr;
+  decltype(&cublasSsyrk_v2) ssyrk = nullptr;
+  // An overload set in C++, so its type is written out.
+  cublasStatus_t (*gemm_ex)(cublasHandle_t, cublasOperation_t, cublasOperation_t, int, int, int,
+                            const void*, const void*, cudaDataType, int, const void*, cudaDataType,
+                            int, const void*, void*, cudaDataType, int, cublasComputeType_t,
+                            cublasGemmAlgo_t) = nullptr;
+  std::string error;  ///< empty when the library is open
+};
+
+template <class F>
+bool find(void* library, const char* name, F& function, std::string& error) {
+  function = reinterpret_cast<F>(dlsym(library, name));
+  if (function == nullptr) error = std::string("libcublas has no ") + name;
+  return function != nullptr;
+}
+
+Table open_library() {
+  Table t;
+  void* library = nullptr;
+  for (const char* name : {"libcublas.so.13", "libcublas.so.12", "/usr/local/cuda/lib64/libcublas.so.13",
+                           "/usr/local/cuda/lib64/libcublas.so.12"}) {
+    library = dlopen(name, RTLD_NOW | RTLD_LOCAL);
+    if (library != nullptr) break;
+    if (t.error.empty()) t.error = dlerror();
+  }
+  if (library == nullptr) return t;
+  t.error.clear();
+  find(library, "cublasCreate_v2", t.create, t.error) &&
+      find(library, "cublasDestroy_v2", t.destroy, t.error) &&
+      find(library, "cublasSetStream_v2", t.set_stream, t.error) &&
+      find(library, "cublasSetMathMode", t.set_math_mode, t.error) &&
+      find(library, "cublasSgemm_v2", t.sgemm, t.error) &&
+      find(library, "cublasSsyrk_v2", t.ssyrk, t.error) &&
+      find(library, "cublasGemmEx", t.gemm_ex, t.error);
+  return t;
+}
+
+// Never closed: the runtime of CUDA may be gone when statics are destroyed.
+const Table& library() {
+  static const Table& table = *new Table(open_library());
+  return table;
+}
+
+/// Copies the triangle that ssyrk wrote to the other one.
+__global__ void mirror_kernel(float* h, int64_t cols) {
+  __shared__ float tile[32][33];
+  if (blockIdx.y > blockIdx.x) return;  // of the pair of tiles (x, y), y <= x
+  const int64_t left = blockIdx.x * 32, top = blockIdx.y * 32;
+  for (int i = threadIdx.y; i < 32; i += 8) {
+    if (top + i < cols && left + threadIdx.x < cols) {
+      tile[i][threadIdx.x] = h[(top + i) * cols + left + threadIdx.x];
+    }
+  }
+  __syncthreads();
+  for (int i = threadIdx.y; i < 32; i += 8) {
+    const int64_t row = left + i, col = top + threadIdx.x;
+    if (row < cols && col < row) h[row * cols + col] = tile[threadIdx.x][i];
+  }
+}
+
+}  // namespace
+
+bool blas_available(const char** why) {
+  const Table& table = library();
+  if (why != nullptr) *why = table.error.c_str();
+  return table.error.empty();
+}
+
+cublasHandle_t create_blas(cudaStream_t stream) {
+  const Table& table = library();
+  if (!table.error.empty()) {
+    std::fprintf(stderr,
+                 "awq: cuBLAS is needed for this and cannot be opened: %s\n"
+                 "Install the CUDA libraries or put their folder in LD_LIBRARY_PATH, or use "
+                 "--device cpu.\n",
+                 table.error.c_str());
+    std::exit(1);
+  }
+  cublasHandle_t handle = nullptr;
+  check(table.create(&handle), "cublasCreate");
+  check(table.set_stream(handle, stream), "cublasSetStream");
+  // Sums of split products stay f32 as well.
+  check(table.set_math_mode(handle, static_cast<cublasMath_t>(
+                                        CUBLAS_DEFAULT_MATH |
+                                        CUBLAS_MATH_DISALLOW_REDUCED_PRECISION_REDUCTION)),
+        "cublasSetMathMode");
+  return handle;
+}
+
+void destroy_blas(cublasHandle_t handle) {
+  if (handle != nullptr) library().destroy(handle);
+}
+
+// cuBLAS is column-major: the row-major [tokens, out] of y is its [out, tokens], w its transpose.
+void gemm_f16(CudaDevice& device, const void* w, DType dtype, const void* x, float* y, int64_t out,
+              int64_t in, int64_t tokens, int64_t y_stride, float beta) {
+  AWQ_CHECK(dtype == DType::f16 || dtype == DType::bf16, dtype_name(dtype));
+  if (tokens == 0) return;
+  const cudaDataType type = dtype == DType::f16 ? CUDA_R_16F : CUDA_R_16BF;
+  const float one = 1;
+  const cublasHandle_t handle = device.blas();
+  check(library().gemm_ex(handle, CUBLAS_OP_T, CUBLAS_OP_N, static_cast<int>(out),
+                          static_cast<int>(tokens), static_cast<int>(in), &one, w, type,
+                          static_cast<int>(in), x, type, static_cast<int>(in), &beta, y, CUDA_R_32F,
+                          static_cast<int>(y_stride), CUBLAS_COMPUTE_32F, CUBLAS_GEMM_DEFAULT),
+        "cublasGemmEx");
+}
+
+void gemm_f32(CudaDevice& device, const float* w, const float* x, float* y, int64_t out, int64_t in,
+              int64_t tokens, int64_t x_stride, int64_t y_stride, float beta) {
+  if (tokens == 0) return;
+  const float one = 1;
+  const cublasHandle_t handle = device.blas();
+  check(library().sgemm(handle, CUBLAS_OP_T, CUBLAS_OP_N, static_cast<int>(out),
+                        static_cast<int>(tokens), static_cast<int>(in), &one, w,
+                        static_cast<int>(in), x, static_cast<int>(x_stride), &beta, y,
+                        static_cast<int>(y_stride)),
+        "cublasSgemm");
+}
+
+void syrk_f32(CudaDevice& device, const float* x, int64_t rows, int64_t cols, int64_t stride,
+              float* h) {
+  if (rows == 0) return;
+  const float one = 1;
+  const cublasHandle_t handle = device.blas();
+  // Lower in column-major is the upper triangle of row-major h.
+  check(library().ssyrk(handle, CUBLAS_FILL_MODE_LOWER, CUBLAS_OP_N, static_cast<int>(cols),
+                        static_cast<int>(rows), &one, x, static_cast<int>(stride), &one, h,
+                        static_cast<int>(cols)),
+        "cublasSsyrk");
+  const auto tiles = static_cast<unsigned>((cols + 31) / 32);
+  mirror_kernel<<<dim3(tiles, tiles), dim3(32, 8), 0, device.stream()>>>(h, cols);
+  check_launch("mirror_kernel");
+}
+
+}  // namespace awq::cuda

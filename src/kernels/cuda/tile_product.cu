@@ -1,0 +1,143 @@
+// Which kernel a product with a quantized weight takes, and the steps around it.
+#include "kernels/cuda/tile_product.h"
+
+#include <algorithm>
+
+#include "kernels/cuda/blas.h"
+
+namespace awq::cuda {
+namespace {
+
+// Up to here the tiles are read once for every 64 tokens; beyond, cuBLAS wins although the weight is
+// decoded to memory first.
+constexpr int64_t kTiledTokens = 128;
+constexpr int64_t kSlabBytes = int64_t{128} << 20;  // of decoded weight at once
+constexpr int kMaxSplits = 32;
+enum Slot { kDecoded = 0, kActivations = 1, kPartial = 2 };
+
+bool try_strips(CudaDevice& device, Matrix x, const QuantTilesCuda& w, const float* bias, Matrix y) {
+  StripArgs a;
+  a.codes = w.codes(), a.meta = w.meta();
+  a.x = x.data, a.bias = bias, a.y = y.data;
+  a.x_stride = x.stride, a.y_stride = y.stride;
+  a.tokens = static_cast<int>(x.rows), a.in = static_cast<int>(w.in), a.out = static_cast<int>(w.out);
+  a.strips = static_cast<int>(w.shape.strips());
+  a.strip_tiles = static_cast<int>(w.shape.strip_tiles());
+  a.stages = 0;
+  return tile_kernels(w.shape.bits).strips(device, w.shape.groups, a);
+}
+
+/// How many shares of the inputs keep the multiprocessors busy: the least time by a model in which
+/// a step of a block moves 17 KB at its part of the memory rate, and partial sums pass through L2.
+int choose_splits(const CudaDevice& device, const TileShape& shape, int64_t tokens, int resident) {
+  const int64_t rows = (shape.strips() + kWarps - 1) / kWarps, tiles = shape.strip_tiles();
+  const int processors = device.multiprocessors();
+  double best_us = 1e30;
+  int best = 1;
+  for (int s = 1; s <= std::min<int64_t>(kMaxSplits, tiles); ++s) {
+    const int64_t blocks = rows * s;
+    const int64_t beside = std::min<int64_t>(resident, (blocks + processors - 1) / processors);
+    const int64_t waves = (blocks + beside * processors - 1) / (beside * processors);
+    const auto step_us = 0.18 * shape.bits * static_cast<double>(beside);
+    double us = static_cast<double>(waves * ((tiles + s - 1) / s + 3)) * step_us;
+    if (s > 1) us += 1.5 + static_cast<double>(s * tokens * shape.out) * 8 / 4e6;
+    if (us < best_us) best_us = us, best = s;
+  }
+  return best;
+}
+
+/// Column groups for `tokens`: the fewest that hold them, or the most that fit in shared memory.
+int choose_cols(const TileKernels& kernels, int groups, int64_t tokens, size_t shared) {
+  int cols = 1;
+  while (cols < 8 && cols * 8 < tokens) cols *= 2;
+  while (cols > 1 && kernels.block_bytes(groups, cols) > shared) cols /= 2;
+  return cols;
+}
+
+bool try_blocks(CudaDevice& device, Matrix x, const QuantTilesCuda& w, const float* bias, Matrix y) {
+  const TileShape& shape = w.shape;
+  const TileKernels& kernels = tile_kernels(shape.bits);
+  const size_t shared = max_shared_bytes();
+  if (kernels.block_bytes(shape.groups, 1) > shared) return false;
+  const int widest = choose_cols(kernels, shape.groups, x.rows, shared);
+  const int64_t padded_rows = (x.rows + widest * 8 - 1) / (widest * 8) * widest * 8;
+  const int64_t padded_cols = shape.strip_tiles() * kTileInputs;
+  auto* halves = static_cast<__half*>(
+      device.scratch(kActivations, static_cast<size_t>(padded_rows * padded_cols) * 2));
+  store_halves(device, x, halves, padded_rows, padded_cols);
+  for (int64_t first = 0; first < x.rows; first += widest * 8) {
+    const int64_t tokens = std::min<int64_t>(widest * 8, x.rows - first);
+    const int cols = choose_cols(kernels, shape.groups, tokens, shared);
+    // An SM has 1 KB more than a block may use, and takes 1 KB of each block for itself.
+    const size_t block = kernels.block_bytes(shape.groups, cols);
+    const int resident = cols <= 4 && 2 * (block + 1024) <= shared + 1024 ? 2 : 1;
+    const int splits = choose_splits(device, shape, tokens, resident);
+    const Matrix part = y.slice_rows(first, tokens);
+    BlockArgs a;
+    a.codes = w.codes(), a.meta = w.meta();
+    a.x = halves + first * padded_cols;
+    a.bias = bias, a.y = part.data, a.y_stride = part.stride, a.partial = nullptr;
+    if (splits > 1) {
+      a.partial = static_cast<float*>(
+          device.scratch(kPartial, static_cast<size_t>(splits * tokens * w.out) * sizeof(float)));
+    }
+    a.tokens = static_cast<int>(tokens), a.out = static_cast<int>(w.out);
+    a.strips = static_cast<int>(shape.strips());
+    a.strip_tiles = static_cast<int>(shape.strip_tiles());
+    a.splits = splits;
+    kernels.blocks(device, shape.groups, cols, a);
+    if (splits > 1) sum_splits(device, a.partial, splits, bias, part);
+  }
+  return true;
+}
+
+void multiply_dense(CudaDevice& device, Matrix x, const QuantTilesCuda& w, const float* bias,
+                    Matrix y) {
+  const TileShape& shape = w.shape;
+  const int64_t inputs = shape.strip_tiles() * kTileInputs, strip_bytes = kTileRows * inputs * 2;
+  const int64_t slab = std::clamp<int64_t>(kSlabBytes / strip_bytes, 1, shape.strips());
+  auto* halves = static_cast<__half*>(
+      device.scratch(kActivations, static_cast<size_t>(x.rows * inputs) * 2));
+  auto* decoded = static_cast<__half*>(device.scratch(kDecoded, static_cast<size_t>(slab * strip_bytes)));
+  store_halves(device, x, halves, x.rows, inputs);
+  if (bias != nullptr) fill_rows(device, bias, y);
+  for (int64_t strip = 0; strip < shape.strips(); strip += slab) {
+    const int64_t count = std::min(slab, shape.strips() - strip);
+    const int64_t tile = strip * shape.strip_tiles(), row = strip * kTileRows;
+    DecodeArgs a;
+    a.codes = w.codes() + tile * shape.code_bytes();
+    a.meta = w.meta() + tile * shape.meta_bytes();
+    a.w = decoded;
+    a.tiles = static_cast<int>(count * shape.strip_tiles());
+    a.strip_tiles = static_cast<int>(shape.strip_tiles());
+    tile_kernels(shape.bits).decode(device, shape.groups, a);
+    gemm_f16(device, decoded, DType::f16, halves, y.data + row,
+             std::min(count * kTileRows, w.out - row), inputs, x.rows, y.stride,
+             bias == nullptr ? 0.f : 1.f);
+  }
+}
+
+}  // namespace
+
+const TileKernels& tile_kernels(int bits) {
+  switch (bits) {
+    case 2: return kTileKernels2;
+    case 3: return kTileKernels3;
+    case 4: return kTileKernels4;
+    default: AWQ_CHECK(bits == 8, bits); return kTileKernels8;
+  }
+}
+
+void multiply_tiles(CudaDevice& device, Matrix x, const QuantTilesCuda& w, const float* bias,
+                    Matrix y, TilePath path) {
+  if (path == TilePath::best) {
+    path = x.rows <= 8              ? TilePath::strips
+           : x.rows <= kTiledTokens ? TilePath::blocks
+                                    : TilePath::dense;
+  }
+  if (path == TilePath::strips && x.rows <= 8 && try_strips(device, x, w, bias, y)) return;
+  if (path != TilePath::dense && try_blocks(device, x, w, bias, y)) return;
+  multiply_dense(device, x, w, bias, y);
+}
+
+}  // namespace awq::cuda

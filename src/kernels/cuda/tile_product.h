@@ -1,0 +1,106 @@
+// Products with weights in tiles: what the launchers of tile_kernels.cuh take, one set per width.
+#pragma once
+
+#include <cuda_fp16.h>
+
+#include "kernels/cuda/device.h"
+#include "kernels/cuda/weights.h"
+
+namespace awq::cuda {
+
+constexpr int kWarps = 8;  ///< that multiply, in every tile kernel
+
+/// y = x w^T + bias. Whole strips of 32 rows per block, all of x in shared memory; up to 8 tokens.
+struct StripArgs {
+  const uint8_t *codes, *meta;
+  const float *x, *bias;  ///< f32 rows, bias [out] or null
+  float* y;
+  int64_t x_stride, y_stride;
+  int tokens, in, out, strips, strip_tiles;
+  int stages;  ///< of the ring
+};
+
+/// Blocks of 8 strips times a share of the inputs; x in halves, zero-padded to whole tiles and
+/// column groups. With one split y gets the result, else `partial` [splits][tokens][out].
+struct BlockArgs {
+  const uint8_t *codes, *meta;
+  const __half* x;  ///< [8 * column groups][strip_tiles * 128]
+  const float* bias;
+  float *y, *partial;
+  int64_t y_stride;
+  int tokens, out, strips, strip_tiles, splits;
+};
+
+/// Tiles [first, first + count) of strips [0, ...) as halves [32 rows per strip][strip_tiles * 128].
+struct DecodeArgs {
+  const uint8_t *codes, *meta;
+  __half* w;
+  int tiles, strip_tiles;
+};
+
+/// The kernels of one width. `groups` of a tile is 1, 2 or 4; `cols` groups of 8 tokens 1, 2, 4, 8.
+struct TileKernels {
+  /// False, and nothing launched, when x and a ring do not fit in shared memory.
+  bool (*strips)(CudaDevice&, int groups, StripArgs) = nullptr;
+  /// Shared memory of a block; what blocks() needs of the device.
+  size_t (*block_bytes)(int groups, int cols) = nullptr;
+  void (*blocks)(CudaDevice&, int groups, int cols, const BlockArgs&) = nullptr;
+  void (*decode)(CudaDevice&, int groups, const DecodeArgs&) = nullptr;
+};
+extern const TileKernels kTileKernels2, kTileKernels3, kTileKernels4, kTileKernels8;
+const TileKernels& tile_kernels(int bits);
+
+enum class TilePath {
+  best,    ///< whichever was measured to be fastest for the shape
+  strips,  ///< up to 8 tokens
+  blocks,  ///< 64 tokens at a time
+  dense,   ///< decode to halves, cuBLAS
+};
+/// y = x w^T + bias by the given path; one that cannot take the shape gives way to the next.
+void multiply_tiles(CudaDevice& device, Matrix x, const QuantTilesCuda& w, const float* bias,
+                    Matrix y, TilePath path = TilePath::best);
+
+// Between f32 activations and what the products take (activations.cu).
+/// Halves [padded_rows][padded_cols] of x, zeros beyond it; as activation_halves().
+void store_halves(CudaDevice& device, Matrix x, __half* y, int64_t padded_rows, int64_t padded_cols);
+/// Rows of x, contiguous, in bfloat16.
+void store_bfloats(CudaDevice& device, Matrix x, void* y);
+/// y[t, :] = bias, or 0 when null.
+void fill_rows(CudaDevice& device, const float* bias, Matrix y);
+/// y[t, o] = bias[o] + sum over s of partial[s][t][o], in order of s.
+void sum_splits(CudaDevice& device, const float* partial, int splits, const float* bias, Matrix y);
+
+/// y[t, o] for a float weight and up to kFloatRowTokens tokens (float_rows.cu).
+constexpr int64_t kFloatRowTokens = 4;
+void multiply_float_rows(CudaDevice& device, Matrix x, const FloatWeightCuda& w, const float* bias,
+                         Matrix y);
+
+// ---- launching ----
+
+/// Launches with the right to start before the kernel ahead of it on the stream has ended
+/// (wait_for_previous() in tile_math.cuh) where the device knows that.
+template <class... Parameters, class... Arguments>
+void launch(CudaDevice& device, const char* what, void (*kernel)(Parameters...), dim3 grid,
+            dim3 block, size_t shared, const Arguments&... arguments) {
+  if (shared > 48 * 1024) {
+    check(cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel),
+                               cudaFuncAttributeMaxDynamicSharedMemorySize,
+                               static_cast<int>(shared)),
+          what);
+  }
+  cudaLaunchConfig_t config = {};
+  config.gridDim = grid, config.blockDim = block;
+  config.dynamicSmemBytes = shared;
+  config.stream = device.stream();
+  cudaLaunchAttribute early = {};
+  early.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+  early.val.programmaticStreamSerializationAllowed = 1;
+  config.attrs = &early;
+  config.numAttrs = device.compute_capability() >= 90 ? 1 : 0;
+  check(cudaLaunchKernelEx(&config, kernel, static_cast<Parameters>(arguments)...), what);
+}
+
+/// Most dynamic shared memory that a block may have.
+size_t max_shared_bytes();
+
+}  // namespace awq::cuda
