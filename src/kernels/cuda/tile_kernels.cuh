@@ -230,7 +230,7 @@ __device__ __forceinline__ void finish_strips(const StripArgs& a, const float* s
 }
 
 template <int kBits, int kGroups, bool kSingle>
-__global__ __launch_bounds__(kThreads + 32) void strips_kernel(const __grid_constant__ StripArgs a) {
+__global__ __launch_bounds__(kThreads + 32, 1) void strips_kernel(const __grid_constant__ StripArgs a) {
   using S = Sums<kSingle>;
   extern __shared__ __align__(128) uint8_t shared[];
   Ring<kBits, kGroups> ring;
@@ -364,7 +364,7 @@ __device__ __forceinline__ void store_block(const BlockArgs& a, const float (&y)
 }
 
 template <int kBits, int kGroups, int kCols>
-__global__ __launch_bounds__(kThreads, kCols <= 4 ? 2 : 1) void blocks_kernel(
+__global__ __launch_bounds__(kThreads, resident_blocks(kGroups, kCols)) void blocks_kernel(
     const __grid_constant__ BlockArgs a) {
   using B = Blocks<kBits, kGroups, kCols>;
   using Bytes = TileBytes<kBits, kGroups>;

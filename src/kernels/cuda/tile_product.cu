@@ -70,7 +70,8 @@ bool try_blocks(CudaDevice& device, Matrix x, const QuantTilesCuda& w, const flo
     const int cols = choose_cols(kernels, shape.groups, tokens, shared);
     // An SM has 1 KB more than a block may use, and takes 1 KB of each block for itself.
     const size_t block = kernels.block_bytes(shape.groups, cols);
-    const int resident = cols <= 4 && 2 * (block + 1024) <= shared + 1024 ? 2 : 1;
+    const int resident =
+        2 * (block + 1024) <= shared + 1024 ? resident_blocks(shape.groups, cols) : 1;
     const int splits = choose_splits(device, shape, tokens, resident);
     const Matrix part = y.slice_rows(first, tokens);
     BlockArgs a;

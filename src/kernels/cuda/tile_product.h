@@ -31,7 +31,12 @@ struct BlockArgs {
   int tokens, out, strips, strip_tiles, splits;
 };
 
-/// Tiles [first, first + count) of strips [0, ...) as halves [32 rows per strip][strip_tiles * 128].
+/// Blocks of blocks_kernel that registers let a multiprocessor hold.
+constexpr int resident_blocks(int groups, int cols) {
+  return cols < 4 || (cols == 4 && groups == 1) ? 2 : 1;
+}
+
+/// Tiles of whole strips as halves [32 rows per strip][strip_tiles * 128].
 struct DecodeArgs {
   const uint8_t *codes, *meta;
   __half* w;
