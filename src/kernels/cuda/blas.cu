@@ -4,6 +4,8 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <map>
+#include <mutex>
 #include <string>
 
 #include "base/check.h"
@@ -15,6 +17,7 @@ struct Table {
   decltype(&cublasCreate_v2) create = nullptr;
   decltype(&cublasDestroy_v2) destroy = nullptr;
   decltype(&cublasSetStream_v2) set_stream = nullptr;
+  decltype(&cublasSetWorkspace_v2) set_workspace = nullptr;
   decltype(&cublasSetMathMode) set_math_mode = nullptr;
   decltype(&cublasSgemm_v2) sgemm = nullptr;
   decltype(&cublasSsyrk_v2) ssyrk = nullptr;
@@ -47,6 +50,7 @@ Table open_library() {
   find(library, "cublasCreate_v2", t.create, t.error) &&
       find(library, "cublasDestroy_v2", t.destroy, t.error) &&
       find(library, "cublasSetStream_v2", t.set_stream, t.error) &&
+      find(library, "cublasSetWorkspace_v2", t.set_workspace, t.error) &&
       find(library, "cublasSetMathMode", t.set_math_mode, t.error) &&
       find(library, "cublasSgemm_v2", t.sgemm, t.error) &&
       find(library, "cublasSsyrk_v2", t.ssyrk, t.error) &&
@@ -58,6 +62,15 @@ Table open_library() {
 const Table& library() {
   static const Table& table = *new Table(open_library());
   return table;
+}
+
+// Workspaces of the handles: one of our own, so that a product captured into a graph allocates
+// nothing. 32 MiB is what cuBLAS takes by itself on Hopper.
+constexpr size_t kWorkspaceBytes = size_t{32} << 20;
+std::mutex workspaces_mutex;
+std::map<cublasHandle_t, void*>& workspaces() {
+  static auto& map = *new std::map<cublasHandle_t, void*>();
+  return map;
 }
 
 /// Copies the triangle that ssyrk wrote to the other one.
@@ -98,6 +111,13 @@ cublasHandle_t create_blas(cudaStream_t stream) {
   cublasHandle_t handle = nullptr;
   check(table.create(&handle), "cublasCreate");
   check(table.set_stream(handle, stream), "cublasSetStream");
+  void* workspace = nullptr;
+  check(cudaMalloc(&workspace, kWorkspaceBytes), "cudaMalloc of the cuBLAS workspace");
+  check(table.set_workspace(handle, workspace, kWorkspaceBytes), "cublasSetWorkspace");
+  {
+    const std::lock_guard lock(workspaces_mutex);
+    workspaces()[handle] = workspace;
+  }
   // Sums of split products stay f32 as well.
   check(table.set_math_mode(handle, static_cast<cublasMath_t>(
                                         CUBLAS_DEFAULT_MATH |
@@ -107,7 +127,13 @@ cublasHandle_t create_blas(cudaStream_t stream) {
 }
 
 void destroy_blas(cublasHandle_t handle) {
-  if (handle != nullptr) library().destroy(handle);
+  if (handle == nullptr) return;
+  library().destroy(handle);
+  const std::lock_guard lock(workspaces_mutex);
+  const auto found = workspaces().find(handle);
+  if (found == workspaces().end()) return;
+  cudaFree(found->second);
+  workspaces().erase(found);
 }
 
 // cuBLAS is column-major: the row-major [tokens, out] of y is its [out, tokens], w its transpose.
