@@ -93,20 +93,23 @@ __device__ float gauss(uint64_t i) {  // a sum of four uniform numbers, variance
   return sum * 1.7320508f;
 }
 __global__ void random_words(uint32_t* words, int64_t count, uint64_t seed) {
-  for (int64_t i = blockIdx.x * int64_t{256} + threadIdx.x; i < count; i += gridDim.x * int64_t{256}) {
+  for (int64_t i = blockIdx.x * int64_t{256} + threadIdx.x; i < count;
+       i += gridDim.x * int64_t{256}) {
     words[i] = hash(seed * 0x9e3779b97f4a7c15ull + i);
   }
 }
 template <class T>
 __global__ void random_floats(T* v, int64_t count, float sigma, uint64_t seed) {
-  for (int64_t i = blockIdx.x * int64_t{256} + threadIdx.x; i < count; i += gridDim.x * int64_t{256}) {
+  for (int64_t i = blockIdx.x * int64_t{256} + threadIdx.x; i < count;
+       i += gridDim.x * int64_t{256}) {
     v[i] = static_cast<T>(sigma * gauss(seed * 1000003 + i));
   }
 }
 /// Scales of 0.5..1.5 times `scale`; zeros are any code.
 __global__ void random_meta(uint8_t* meta, int64_t groups, int bytes, float scale, int bits,
                             uint64_t seed) {
-  for (int64_t i = blockIdx.x * int64_t{256} + threadIdx.x; i < groups; i += gridDim.x * int64_t{256}) {
+  for (int64_t i = blockIdx.x * int64_t{256} + threadIdx.x; i < groups;
+       i += gridDim.x * int64_t{256}) {
     auto* scales = reinterpret_cast<__half*>(meta + i * bytes);
     for (int e = 0; e < 32; ++e) {
       scales[e] = __float2half(scale * (0.5f + hash(seed + i * 128 + e) * 0x1p-32f));
@@ -134,10 +137,14 @@ struct TileReader {
     // Place among 4-bit codes, in codes.
     const int64_t at = (((2 * h + u) * 32 + 4 * g + j) * 4 + s) * 8 + el * 4 + hi * 2 + r8;
     uint32_t code;
-    if (bits == 2) code = field(c, at * 2, 2);
-    else if (bits == 3) code = field(c, at * 2, 2) | field(c + 1024, at, 1) << 2;
-    else if (bits == 4) code = field(c, at * 4, 4);
-    else code = field(c, at * 4, 4) | field(c + 2048, at * 4, 4) << 4;
+    if (bits == 2)
+      code = field(c, at * 2, 2);
+    else if (bits == 3)
+      code = field(c, at * 2, 2) | field(c + 1024, at, 1) << 2;
+    else if (bits == 4)
+      code = field(c, at * 4, 4);
+    else
+      code = field(c, at * 4, 4) | field(c + 2048, at * 4, 4) << 4;
     const int bytes = bits == 8 ? 96 : 80;
     const uint8_t* m = meta + (tile * groups + i / (128 / groups)) * bytes;
     const int e = r % 8 * 4 + r / 8;
@@ -188,11 +195,12 @@ double relative_error(const std::vector<float>& got, const std::vector<double>& 
 }
 
 /// The largest relative L2 error over token counts and paths; also that a product repeats exactly.
-bool check_format(BenchDevice& device, int bits, int64_t group, int64_t out, int64_t in, bool json) {
+bool check_format(BenchDevice& device, int bits, int64_t group, int64_t out, int64_t in,
+                  bool json) {
   const auto w = random_tiles(device, bits, group, out, in, 77);
   constexpr int64_t kMost = 150;
-  DeviceBuffer x(device, kMost * in * 4), y(device, kMost * out * 4), exact(device, kMost * out * 8),
-      bias(device, out * 4);
+  DeviceBuffer x(device, kMost * in * 4), y(device, kMost * out * 4),
+      exact(device, kMost * out * 8), bias(device, out * 4);
   random_floats<<<256, 256, 0, device.stream()>>>(x.as<float>(), kMost * in, 1.f, 5);
   random_floats<<<256, 256, 0, device.stream()>>>(bias.as<float>(), out, 1.f, 6);
   reference<<<dim3((out + 7) / 8, kMost), 256, 0, device.stream()>>>(
@@ -202,7 +210,11 @@ bool check_format(BenchDevice& device, int bits, int64_t group, int64_t out, int
   std::vector<double> want(kMost * out);
   device.download(want.data(), exact.data(), want.size() * 8);
   bool good = true;
-  struct Case { TilePath path; const char* name; std::vector<int64_t> tokens; };
+  struct Case {
+    TilePath path;
+    const char* name;
+    std::vector<int64_t> tokens;
+  };
   for (const Case& c : {Case{TilePath::strips, "strips", {1, 2, 5, 8}},
                         Case{TilePath::blocks, "blocks", {1, 7, 9, 16, 31, 64, 100}},
                         Case{TilePath::dense, "dense", {3, 150}}}) {
@@ -224,10 +236,11 @@ bool check_format(BenchDevice& device, int bits, int64_t group, int64_t out, int
     const bool ok = worst < 1e-3 && repeats;
     good &= ok;
     if (json) {
-      std::printf("{\"kind\":\"error\",\"bits\":%d,\"group\":%ld,\"out\":%ld,\"in\":%ld,"
-                  "\"path\":\"%s\",\"relative_l2\":%.3g,\"repeats\":%s},\n",
-                  bits, static_cast<long>(group), static_cast<long>(out), static_cast<long>(in),
-                  c.name, worst, repeats ? "true" : "false");
+      std::printf(
+          "{\"kind\":\"error\",\"bits\":%d,\"group\":%ld,\"out\":%ld,\"in\":%ld,"
+          "\"path\":\"%s\",\"relative_l2\":%.3g,\"repeats\":%s},\n",
+          bits, static_cast<long>(group), static_cast<long>(out), static_cast<long>(in), c.name,
+          worst, repeats ? "true" : "false");
     } else {
       std::printf("INT%d-g%-3ld %5ldx%-5ld %-6s %.2e%s%s\n", bits, static_cast<long>(group),
                   static_cast<long>(out), static_cast<long>(in), c.name, worst,
@@ -258,7 +271,8 @@ bool check_floats(BenchDevice& device, DType dtype, int64_t out, int64_t in, boo
     }
   }
   const auto packed = pack_float(
-      device, {dtype == DType::f32 ? static_cast<const void*>(w.data()) : narrow.data(), dtype, out, in});
+      device,
+      {dtype == DType::f32 ? static_cast<const void*>(w.data()) : narrow.data(), dtype, out, in});
   DeviceBuffer dx(device, x.size() * 4), dy(device, got.size() * 4);
   device.upload(dx.data(), x.data(), x.size() * 4);
   double worst = 0;
@@ -325,7 +339,8 @@ __global__ void read_all(const uint4* p, size_t block_words, uint32_t* out) {
 #pragma unroll
     for (int u = 0; u < 4; ++u) {
       asm volatile("ld.global.nc.L1::no_allocate.v4.u32 {%0,%1,%2,%3}, [%4];"
-                   : "=r"(v[u].x), "=r"(v[u].y), "=r"(v[u].z), "=r"(v[u].w) : "l"(q + i + u * 256));
+                   : "=r"(v[u].x), "=r"(v[u].y), "=r"(v[u].z), "=r"(v[u].w)
+                   : "l"(q + i + u * 256));
     }
 #pragma unroll
     for (int u = 0; u < 4; ++u) sum ^= v[u].x ^ v[u].y ^ v[u].z ^ v[u].w;
@@ -342,7 +357,8 @@ double read_roof(BenchDevice& device) {
   for (const size_t bytes : {most / 4, most / 2, most}) {
     const unsigned blocks = static_cast<unsigned>(bytes / 65536);
     const double us = graph_us(device, 1, [&](int) {
-      read_all<<<blocks, 256, 0, device.stream()>>>(buffer.as<uint4>(), 4096, buffer.as<uint32_t>());
+      read_all<<<blocks, 256, 0, device.stream()>>>(buffer.as<uint4>(), 4096,
+                                                    buffer.as<uint32_t>());
     });
     best = std::max(best, static_cast<double>(bytes) / us * 1e6);
   }
@@ -355,11 +371,12 @@ struct Shape {
   bool quick;
 };
 constexpr Shape kShapes[] = {
-    {"7B qkv", 12288, 4096, true},   {"7B o", 4096, 4096, true},       {"7B gate+up", 22016, 4096, true},
-    {"7B down", 4096, 11008, true},  {"8B qkv", 6144, 4096, false},    {"8B kv", 1024, 4096, true},
-    {"8B gate+up", 28672, 4096, false}, {"8B down", 4096, 14336, false},
-    {"70B qkv", 10240, 8192, false}, {"70B o", 8192, 8192, false},     {"70B gate+up", 57344, 8192, false},
-    {"70B down", 8192, 28672, true},
+    {"7B qkv", 12288, 4096, true},       {"7B o", 4096, 4096, true},
+    {"7B gate+up", 22016, 4096, true},   {"7B down", 4096, 11008, true},
+    {"8B qkv", 6144, 4096, false},       {"8B kv", 1024, 4096, true},
+    {"8B gate+up", 28672, 4096, false},  {"8B down", 4096, 14336, false},
+    {"70B qkv", 10240, 8192, false},     {"70B o", 8192, 8192, false},
+    {"70B gate+up", 57344, 8192, false}, {"70B down", 8192, 28672, true},
 };
 
 class Timings {
@@ -368,7 +385,8 @@ class Timings {
     // Enough for any shape twice, and for more than four times the cache.
     halves_bytes_ = size_t{2} << 30;
     halves_ = DeviceBuffer(device, halves_bytes_);
-    random_floats<<<4096, 256, 0, device.stream()>>>(halves_.as<__half>(), halves_bytes_ / 2, 0.02f, 3);
+    random_floats<<<4096, 256, 0, device.stream()>>>(halves_.as<__half>(), halves_bytes_ / 2, 0.02f,
+                                                     3);
     x_ = DeviceBuffer(device, size_t{2048} * 28672 * 4);
     x16_ = DeviceBuffer(device, size_t{2048} * 28672 * 2);
     y_ = DeviceBuffer(device, size_t{2048} * 57344 * 4);
@@ -376,8 +394,9 @@ class Timings {
     random_floats<<<1024, 256, 0, device.stream()>>>(x16_.as<__half>(), x16_.size() / 2, 1.f, 4);
     check_launch("data");
     if (json_) {
-      std::printf("{\"kind\":\"device\",\"name\":\"%s\",\"multiprocessors\":%d,\"read_gbs\":%.1f},\n",
-                  device.description().c_str(), device.multiprocessors(), roof_ / 1e9);
+      std::printf(
+          "{\"kind\":\"device\",\"name\":\"%s\",\"multiprocessors\":%d,\"read_gbs\":%.1f},\n",
+          device.description().c_str(), device.multiprocessors(), roof_ / 1e9);
     } else {
       std::printf("%s, %d multiprocessors, reads %.1f GB/s\n", device.description().c_str(),
                   device.multiprocessors(), roof_ / 1e9);
@@ -385,13 +404,14 @@ class Timings {
   }
 
   int copies(double bytes) const {
-    return static_cast<int>(std::max(2.0, 4.2 * static_cast<double>(device_.l2_bytes()) / bytes + 1));
+    return static_cast<int>(
+        std::max(2.0, 4.2 * static_cast<double>(device_.l2_bytes()) / bytes + 1));
   }
 
   double cublas_us(const Shape& s, int64_t tokens) {
     const auto bytes = static_cast<size_t>(s.out * s.in * 2);
-    const int n = static_cast<int>(std::min<size_t>(static_cast<size_t>(copies(double(bytes))),
-                                                    halves_bytes_ / bytes));
+    const int n = static_cast<int>(
+        std::min<size_t>(static_cast<size_t>(copies(double(bytes))), halves_bytes_ / bytes));
     return graph_us(device_, launches(n, tokens), [&](int i) {
       gemm_f16(device_, halves_.as<uint8_t>() + i % n * bytes, DType::f16, x16_.data(),
                y_.as<float>(), s.out, s.in, tokens, s.out);
@@ -401,7 +421,8 @@ class Timings {
   void tiles(const Shape& s, int bits, const std::vector<int64_t>& token_counts) {
     std::vector<std::unique_ptr<QuantTilesCuda>> w;
     const double bytes = static_cast<double>(s.out * s.in) * (bits / 8.0 + 80.0 / 4096);
-    for (int i = 0; i < copies(bytes); ++i) w.push_back(random_tiles(device_, bits, 128, s.out, s.in, i + 1));
+    for (int i = 0; i < copies(bytes); ++i)
+      w.push_back(random_tiles(device_, bits, 128, s.out, s.in, i + 1));
     const int n = static_cast<int>(w.size());
     for (const int64_t tokens : token_counts) {
       const double cublas = cublas_us(s, tokens);
@@ -427,7 +448,8 @@ class Timings {
       one->out = s.out, one->in = s.in, one->bytes = bytes, one->dtype = DType::f16;
       one->buffer = DeviceBuffer(device_, bytes);
       check(cudaMemcpyAsync(one->buffer.data(), halves_.data(), bytes, cudaMemcpyDeviceToDevice,
-                            device_.stream()), "copy");
+                            device_.stream()),
+            "copy");
       w.push_back(std::move(one));
     }
     const int n = static_cast<int>(w.size());
@@ -441,25 +463,29 @@ class Timings {
   }
 
  private:
-  static int launches(int copies, int64_t tokens) { return std::max(copies, tokens > 256 ? 4 : 12); }
+  static int launches(int copies, int64_t tokens) {
+    return std::max(copies, tokens > 256 ? 4 : 12);
+  }
 
   void print(const Shape& s, int bits, int64_t tokens, const std::string& path, double us,
              uint64_t bytes, double cublas) {
     const double rate = static_cast<double>(bytes) / us * 1e6;
     const double tflops = 2e-6 * static_cast<double>(tokens * s.out * s.in) / us;
     if (json_) {
-      std::printf("{\"kind\":\"time\",\"shape\":\"%s\",\"out\":%ld,\"in\":%ld,\"bits\":%d,"
-                  "\"tokens\":%ld,\"path\":\"%s\",\"us\":%.2f,\"gbs\":%.1f,\"roof\":%.4f,"
-                  "\"tflops\":%.1f,\"cublas_us\":%.2f,\"ratio\":%.3f},\n",
-                  s.name, static_cast<long>(s.out), static_cast<long>(s.in), bits,
-                  static_cast<long>(tokens), path.c_str(), us, rate / 1e9, rate / roof_, tflops,
-                  cublas, cublas / us);
+      std::printf(
+          "{\"kind\":\"time\",\"shape\":\"%s\",\"out\":%ld,\"in\":%ld,\"bits\":%d,"
+          "\"tokens\":%ld,\"path\":\"%s\",\"us\":%.2f,\"gbs\":%.1f,\"roof\":%.4f,"
+          "\"tflops\":%.1f,\"cublas_us\":%.2f,\"ratio\":%.3f},\n",
+          s.name, static_cast<long>(s.out), static_cast<long>(s.in), bits,
+          static_cast<long>(tokens), path.c_str(), us, rate / 1e9, rate / roof_, tflops, cublas,
+          cublas / us);
     } else {
-      std::printf("%-12s %5ldx%-5ld %2d bits %5ld tokens %-6s %8.2f us %7.1f GB/s %5.1f%% "
-                  "%6.1f TFLOP/s  cuBLAS %8.2f us, x %.2f\n",
-                  s.name, static_cast<long>(s.out), static_cast<long>(s.in), bits,
-                  static_cast<long>(tokens), path.c_str(), us, rate / 1e9, 100 * rate / roof_, tflops,
-                  cublas, cublas / us);
+      std::printf(
+          "%-12s %5ldx%-5ld %2d bits %5ld tokens %-6s %8.2f us %7.1f GB/s %5.1f%% "
+          "%6.1f TFLOP/s  cuBLAS %8.2f us, x %.2f\n",
+          s.name, static_cast<long>(s.out), static_cast<long>(s.in), bits,
+          static_cast<long>(tokens), path.c_str(), us, rate / 1e9, 100 * rate / roof_, tflops,
+          cublas, cublas / us);
     }
     std::fflush(stdout);
   }
@@ -513,7 +539,8 @@ int run(bool json, bool quick, bool only_check) {
 
 int main(int argc, char** argv) {
   const auto has = [&](const char* name) {
-    return std::any_of(argv + 1, argv + argc, [&](const char* a) { return std::strcmp(a, name) == 0; });
+    return std::any_of(argv + 1, argv + argc,
+                       [&](const char* a) { return std::strcmp(a, name) == 0; });
   };
   return awq::cuda::run(has("--json"), has("--quick"), has("--check"));
 }

@@ -1,6 +1,8 @@
 // f32 activations to the halves and bfloats that tensor cores take, and results put together.
 #include <cuda_bf16.h>
 
+#include <type_traits>
+
 #include "kernels/cuda/tile_math.cuh"
 #include "kernels/cuda/tile_product.h"
 
@@ -10,7 +12,8 @@ namespace {
 constexpr int kThreads = 256;
 
 dim3 grid_of(int64_t rows, int64_t row_threads) {
-  return {static_cast<unsigned>(rows), static_cast<unsigned>((row_threads + kThreads - 1) / kThreads)};
+  return {static_cast<unsigned>(rows),
+          static_cast<unsigned>((row_threads + kThreads - 1) / kThreads)};
 }
 
 /// Eight consecutive values of row `row` from column k on, zeros beyond the matrix.
@@ -93,8 +96,8 @@ void store_halves(CudaDevice& device, Matrix x, __half* y, int64_t padded_rows,
            0, x, is_aligned(x), reinterpret_cast<uint4*>(y), padded_cols / 8);
   } else {
     AWQ_CHECK(padded_rows == x.rows && padded_cols == x.cols, padded_rows, padded_cols);
-    launch(device, "contiguous_kernel", contiguous_kernel<__half>, grid_of(x.rows, (x.cols + 7) / 8),
-           kThreads, 0, x, is_aligned(x), y);
+    launch(device, "contiguous_kernel", contiguous_kernel<__half>,
+           grid_of(x.rows, (x.cols + 7) / 8), kThreads, 0, x, is_aligned(x), y);
   }
 }
 

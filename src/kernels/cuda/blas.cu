@@ -1,5 +1,3 @@
-#include "kernels/cuda/blas.h"
-
 #include <dlfcn.h>
 
 #include <cstdio>
@@ -9,6 +7,7 @@
 #include <string>
 
 #include "base/check.h"
+#include "kernels/cuda/blas.h"
 
 namespace awq::cuda {
 namespace {
@@ -39,8 +38,9 @@ bool find(void* library, const char* name, F& function, std::string& error) {
 Table open_library() {
   Table t;
   void* library = nullptr;
-  for (const char* name : {"libcublas.so.13", "libcublas.so.12", "/usr/local/cuda/lib64/libcublas.so.13",
-                           "/usr/local/cuda/lib64/libcublas.so.12"}) {
+  for (const char* name :
+       {"libcublas.so.13", "libcublas.so.12", "/usr/local/cuda/lib64/libcublas.so.13",
+        "/usr/local/cuda/lib64/libcublas.so.12"}) {
     library = dlopen(name, RTLD_NOW | RTLD_LOCAL);
     if (library != nullptr) break;
     if (t.error.empty()) t.error = dlerror();
@@ -119,9 +119,9 @@ cublasHandle_t create_blas(cudaStream_t stream) {
     workspaces()[handle] = workspace;
   }
   // Sums of split products stay f32 as well.
-  check(table.set_math_mode(handle, static_cast<cublasMath_t>(
-                                        CUBLAS_DEFAULT_MATH |
-                                        CUBLAS_MATH_DISALLOW_REDUCED_PRECISION_REDUCTION)),
+  check(table.set_math_mode(
+            handle, static_cast<cublasMath_t>(CUBLAS_DEFAULT_MATH |
+                                              CUBLAS_MATH_DISALLOW_REDUCED_PRECISION_REDUCTION)),
         "cublasSetMathMode");
   return handle;
 }
@@ -156,11 +156,11 @@ void gemm_f32(CudaDevice& device, const float* w, const float* x, float* y, int6
   if (tokens == 0) return;
   const float one = 1;
   const cublasHandle_t handle = device.blas();
-  check(library().sgemm(handle, CUBLAS_OP_T, CUBLAS_OP_N, static_cast<int>(out),
-                        static_cast<int>(tokens), static_cast<int>(in), &one, w,
-                        static_cast<int>(in), x, static_cast<int>(x_stride), &beta, y,
-                        static_cast<int>(y_stride)),
-        "cublasSgemm");
+  check(
+      library().sgemm(handle, CUBLAS_OP_T, CUBLAS_OP_N, static_cast<int>(out),
+                      static_cast<int>(tokens), static_cast<int>(in), &one, w, static_cast<int>(in),
+                      x, static_cast<int>(x_stride), &beta, y, static_cast<int>(y_stride)),
+      "cublasSgemm");
 }
 
 void syrk_f32(CudaDevice& device, const float* x, int64_t rows, int64_t cols, int64_t stride,

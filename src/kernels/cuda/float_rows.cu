@@ -38,7 +38,8 @@ __device__ __forceinline__ Pack<T, kCount> load_once(const T* from) {
   if constexpr (sizeof(pack) == 16) {  // not kept in L1: nobody reads a weight twice
     uint4 v;
     asm volatile("ld.global.nc.L1::no_allocate.v4.u32 {%0,%1,%2,%3}, [%4];"
-                 : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w) : "l"(from));
+                 : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w)
+                 : "l"(from));
     *reinterpret_cast<uint4*>(&pack) = v;
   } else {
     pack.v[0] = *from;
@@ -46,8 +47,8 @@ __device__ __forceinline__ Pack<T, kCount> load_once(const T* from) {
   return pack;
 }
 
-/// A warp has kRows rows; a lane takes kCount inputs of every 32 * kCount. kCount is 1 where rows are
-/// not aligned to 16 bytes.
+/// A warp has kRows rows; a lane takes kCount inputs of every 32 * kCount. kCount is 1 where rows
+/// are not aligned to 16 bytes.
 template <class T, int kCount, int kTokens>
 __global__ __launch_bounds__(256) void rows_kernel(const __grid_constant__ RowsArgs a) {
   constexpr int kStep = 32 * kCount;
@@ -57,7 +58,7 @@ __global__ __launch_bounds__(256) void rows_kernel(const __grid_constant__ RowsA
   const auto weight = [&](int r, int64_t k) {  // a row beyond the last repeats it
     return load_once<T, kCount>(w + min(first + r, a.out - 1) * a.in + k);
   };
-  const auto add = [&](float (&sums)[kRows][kTokens], const Pack<T, kCount> (&p)[kRows], int64_t k) {
+  const auto add = [&](float(&sums)[kRows][kTokens], const Pack<T, kCount>(&p)[kRows], int64_t k) {
 #pragma unroll
     for (int m = 0; m < kTokens; ++m) {
       const float* x = a.x + min(m, a.tokens - 1) * a.x_stride + k;
@@ -168,8 +169,8 @@ __global__ void embed_kernel(const __grid_constant__ EmbedArgs a) {
 
 void multiply_float_rows(CudaDevice& device, Matrix x, const FloatWeightCuda& w, const float* bias,
                          Matrix y) {
-  const RowsArgs a = {w.data(), x.data, bias, y.data, x.stride, y.stride, w.out, w.in,
-                      static_cast<int>(x.rows)};
+  const RowsArgs a = {
+      w.data(), x.data, bias, y.data, x.stride, y.stride, w.out, w.in, static_cast<int>(x.rows)};
   switch (w.dtype) {
     case DType::f32: return launch_rows<float>(device, a);
     case DType::f16: return launch_rows<__half>(device, a);
@@ -188,8 +189,8 @@ void embed(Device& device, std::span<const int32_t> ids, const PackedWeight& tab
     std::copy(part.begin(), part.end(), a.ids);
     a.y = y.row(static_cast<int64_t>(first));
     const auto run = [&](auto kernel) {
-      launch(cuda_device(device), "embed_kernel", kernel, static_cast<unsigned>(part.size()), 256, 0,
-             a);
+      launch(cuda_device(device), "embed_kernel", kernel, static_cast<unsigned>(part.size()), 256,
+             0, a);
     };
     switch (floats.dtype) {
       case DType::f32: run(embed_kernel<float>); break;

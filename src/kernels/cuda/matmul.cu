@@ -1,9 +1,8 @@
-#include "kernels/cuda/matmul.h"
-
 #include <algorithm>
 
 #include "kernels/check_shapes.h"
 #include "kernels/cuda/blas.h"
+#include "kernels/cuda/matmul.h"
 #include "kernels/cuda/tile_math.cuh"
 #include "kernels/cuda/tile_product.h"
 
@@ -19,7 +18,8 @@ DeviceBuffer upload(Device& device, const void* data, size_t bytes) {
 }
 
 __global__ void decode_rows_kernel(const uint8_t* codes, const __half* scales, const uint8_t* zeros,
-                                   int64_t rows, int64_t in, int64_t group, int64_t groups, float* w) {
+                                   int64_t rows, int64_t in, int64_t group, int64_t groups,
+                                   float* w) {
   wait_for_previous();
   const int64_t cell = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
   if (cell >= rows * in) return;
@@ -28,11 +28,12 @@ __global__ void decode_rows_kernel(const uint8_t* codes, const __half* scales, c
 }
 
 /// Formats without tiles: decoded in slabs of rows, at each product, in f32.
-void multiply_rows(CudaDevice& device, Matrix x, const QuantRowsCuda& w, const float* bias, Matrix y) {
+void multiply_rows(CudaDevice& device, Matrix x, const QuantRowsCuda& w, const float* bias,
+                   Matrix y) {
   constexpr int64_t kSlabCells = int64_t{16} << 20;
   const int64_t slab = std::clamp<int64_t>(kSlabCells / w.in, 1, w.out);
-  auto* decoded =
-      static_cast<float*>(device.scratch(kDecoded, static_cast<size_t>(slab * w.in) * sizeof(float)));
+  auto* decoded = static_cast<float*>(
+      device.scratch(kDecoded, static_cast<size_t>(slab * w.in) * sizeof(float)));
   const int64_t group = w.format.group_size(w.in), groups = w.format.groups(w.in);
   if (bias != nullptr) fill_rows(device, bias, y);
   for (int64_t row = 0; row < w.out; row += slab) {
@@ -53,8 +54,8 @@ void multiply_floats(CudaDevice& device, Matrix x, const FloatWeightCuda& w, con
   if (bias != nullptr) fill_rows(device, bias, y);
   const float beta = bias == nullptr ? 0.f : 1.f;
   if (w.dtype == DType::f32) {
-    return gemm_f32(device, static_cast<const float*>(w.data()), x.data, y.data, w.out, w.in, x.rows,
-                    x.stride, y.stride, beta);
+    return gemm_f32(device, static_cast<const float*>(w.data()), x.data, y.data, w.out, w.in,
+                    x.rows, x.stride, y.stride, beta);
   }
   void* rounded = device.scratch(kActivations, static_cast<size_t>(x.rows * x.cols) * 2);
   if (w.dtype == DType::f16) {

@@ -10,6 +10,7 @@
 #pragma once
 
 #include <algorithm>
+#include <type_traits>
 
 #include "kernels/cuda/tile_math.cuh"
 #include "kernels/cuda/tile_product.h"
@@ -18,7 +19,7 @@ namespace awq::cuda {
 namespace {
 
 constexpr int kThreads = kWarps * 32;
-constexpr int kFlight = 3;     ///< stages on their way at once: more delays what x needs
+constexpr int kFlight = 3;  ///< stages on their way at once: more delays what x needs
 constexpr int kMaxStages = 10;
 
 // ---- the ring of strips_kernel ----
@@ -44,20 +45,23 @@ struct Ring {
     if (++slot == stages) slot = 0, phase ^= 1;
   }
 
-#if __CUDA_ARCH__ >= 900
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
   __device__ uint32_t full(int s) const { return shared_address(barriers + s); }
   __device__ uint32_t empty(int s) const { return shared_address(barriers + stages + s); }
   static __device__ void wait(uint32_t barrier, uint32_t phase) {
     asm volatile(
-        "{\n.reg .pred p;\nW%=:\nmbarrier.try_wait.parity.shared.b64 p, [%0], %1;\n@!p bra W%=;\n}"
-        ::"r"(barrier), "r"(phase) : "memory");
+        "{\n.reg .pred p;\nW%=:\nmbarrier.try_wait.parity.shared.b64 p, [%0], %1;\n@!p bra "
+        "W%=;\n}" ::"r"(barrier),
+        "r"(phase)
+        : "memory");
   }
   static __device__ void bulk_copy(void* to, const void* from, int bytes, uint32_t barrier,
                                    uint64_t policy) {
     asm volatile(
         "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.L2::cache_hint"
-        " [%0], [%1], %2, [%3], %4;"
-        ::"r"(shared_address(to)), "l"(from), "r"(bytes), "r"(barrier), "l"(policy) : "memory");
+        " [%0], [%1], %2, [%3], %4;" ::"r"(shared_address(to)),
+        "l"(from), "r"(bytes), "r"(barrier), "l"(policy)
+        : "memory");
   }
   __device__ void initialize() {
     if (threadIdx.x == 0) {
@@ -83,7 +87,8 @@ struct Ring {
       }
       wait(empty(slot), phase);
       asm volatile("mbarrier.arrive.expect_tx.shared.b64 _, [%0], %1;" ::"r"(full(slot)),
-                   "r"(tiles * Bytes::kAll) : "memory");
+                   "r"(tiles * Bytes::kAll)
+                   : "memory");
       bulk_copy(memory + slot * kStage, a.codes + static_cast<int64_t>(t) * Bytes::kCodes,
                 tiles * Bytes::kCodes, full(slot), policy);
       bulk_copy(memory + slot * kStage + kWarps * Bytes::kCodes,
@@ -223,14 +228,16 @@ __device__ __forceinline__ void finish_strips(const StripArgs& a, const float* s
               token = kSingle ? 0 : rest % a.tokens;
     float sum = 0;
 #pragma unroll
-    for (int w = 0; w < kWarps; ++w) sum += sums[(strip * kWarps + w) * S::kStrip + token * 32 + row];
+    for (int w = 0; w < kWarps; ++w)
+      sum += sums[(strip * kWarps + w) * S::kStrip + token * 32 + row];
     const int o = (first + strip) * 32 + row;
     if (o < a.out) a.y[token * a.y_stride + o] = a.bias == nullptr ? sum : sum + a.bias[o];
   }
 }
 
 template <int kBits, int kGroups, bool kSingle>
-__global__ __launch_bounds__(kThreads + 32, 1) void strips_kernel(const __grid_constant__ StripArgs a) {
+__global__ __launch_bounds__(kThreads + 32,
+                             1) void strips_kernel(const __grid_constant__ StripArgs a) {
   using S = Sums<kSingle>;
   extern __shared__ __align__(128) uint8_t shared[];
   Ring<kBits, kGroups> ring;
@@ -307,8 +314,8 @@ struct Blocks {
 };
 
 template <int kBits, int kGroups, int kCols>
-__device__ __forceinline__ void fetch_weights(const BlockArgs& a, uint8_t* stage, int strip, int tile,
-                                              int warp, int lane) {
+__device__ __forceinline__ void fetch_weights(const BlockArgs& a, uint8_t* stage, int strip,
+                                              int tile, int warp, int lane) {
   using Bytes = TileBytes<kBits, kGroups>;
   if (strip >= a.strips) return;
   const int64_t t = static_cast<int64_t>(strip) * a.strip_tiles + tile;
@@ -372,7 +379,8 @@ __global__ __launch_bounds__(kThreads, resident_blocks(kGroups, kCols)) void blo
   const int thread = threadIdx.x, warp = thread >> 5, lane = thread & 31;
   const int strip = blockIdx.x * kWarps + warp;
   const int first = static_cast<int>(static_cast<int64_t>(blockIdx.y) * a.strip_tiles / a.splits);
-  const int last = static_cast<int>(static_cast<int64_t>(blockIdx.y + 1) * a.strip_tiles / a.splits);
+  const int last =
+      static_cast<int>(static_cast<int64_t>(blockIdx.y + 1) * a.strip_tiles / a.splits);
   const auto stage = [&](int tile) { return shared + (tile - first) % B::kStages * B::kStage; };
 
   let_next_start();
@@ -427,14 +435,16 @@ __global__ __launch_bounds__(kThreads) void decode_kernel(const __grid_constant_
     }
 #pragma unroll
     for (int i = 0; i < kGroups; ++i) {
-      meta[i].load(a.meta + static_cast<int64_t>(tile) * Bytes::kMeta + i * Bytes::kGroupMeta, lane);
+      meta[i].load(a.meta + static_cast<int64_t>(tile) * Bytes::kMeta + i * Bytes::kGroupMeta,
+                   lane);
     }
   }
   wait_for_previous();  // who may still read what is overwritten here
   if (!any) return;
   const int64_t pitch = static_cast<int64_t>(a.strip_tiles) * 128;
   __half* out = a.w + tile / a.strip_tiles * 32 * pitch + tile % a.strip_tiles * 128;
-  const __half2 most = __float2half2_rn(65504.f), unit = __float2half2_rn(1.f / kHighRowFactor<kBits>);
+  const __half2 most = __float2half2_rn(65504.f),
+                unit = __float2half2_rn(1.f / kHighRowFactor<kBits>);
 #pragma unroll
   for (int c = 0; c < 4; ++c) {
     const LaneMeta<kBits>& m = meta[c * kGroups / 4];
@@ -507,7 +517,8 @@ constexpr TileKernels make_tile_kernels() {
     with_groups(groups, [&](auto g) {
       with_cols(cols, [&](auto c) {
         using B = Blocks<kBits, decltype(g)::value, decltype(c)::value>;
-        launch(device, "blocks_kernel", blocks_kernel<kBits, decltype(g)::value, decltype(c)::value>,
+        launch(device, "blocks_kernel",
+               blocks_kernel<kBits, decltype(g)::value, decltype(c)::value>,
                dim3(static_cast<unsigned>((a.strips + kWarps - 1) / kWarps),
                     static_cast<unsigned>(a.splits)),
                dim3(kThreads), static_cast<size_t>(B::kStages) * B::kStage, a);

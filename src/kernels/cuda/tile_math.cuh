@@ -15,20 +15,22 @@ __device__ __forceinline__ uint32_t shared_address(const void* p) {
 }
 
 /// Waits for the kernel before this one on the stream. All kernels here are launched so that they
-/// may start early; whatever that kernel writes (or reads and this one overwrites) comes after this.
+/// may start early; whatever that kernel writes (or reads and this one overwrites) comes after
+/// this.
 __device__ __forceinline__ void wait_for_previous() {
-#if __CUDA_ARCH__ >= 900
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
   asm volatile("griddepcontrol.wait;" ::: "memory");
 #endif
 }
 __device__ __forceinline__ void let_next_start() {
-#if __CUDA_ARCH__ >= 900
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
   asm volatile("griddepcontrol.launch_dependents;");
 #endif
 }
 
 __device__ __forceinline__ void copy_async_16(void* shared, const void* global) {
-  asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(shared_address(shared)), "l"(global)
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(shared_address(shared)),
+               "l"(global)
                : "memory");
 }
 __device__ __forceinline__ void copy_async_commit() {
@@ -39,7 +41,8 @@ __device__ __forceinline__ void copy_async_wait() {
   asm volatile("cp.async.wait_group %0;" ::"n"(kPending) : "memory");
 }
 
-__device__ __forceinline__ void mma(float (&c)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1) {
+__device__ __forceinline__ void mma(float (&c)[4], const uint32_t (&a)[4], uint32_t b0,
+                                    uint32_t b1) {
   asm("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 "
       "{%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
       : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
@@ -84,9 +87,10 @@ struct TileBytes {
 
 /// Rows g + 8 come out of fragment() this many times too large.
 template <int kBits>
-constexpr int kHighRowFactor = kBits == 4 ? 16 : kBits == 8 ? 1 : 4;
+constexpr int kHighRowFactor = kBits == 8 ? 1 : (kBits == 4 ? 16 : 4);
 
-/// What a lane holds of 16 rows x 64 inputs: word w = 2 * (16-row half) + (64-input half) of a tile.
+/// What a lane holds of 16 rows x 64 inputs: word w = 2 * (16-row half) + (64-input half) of a
+/// tile.
 template <int kBits>
 struct LaneCodes {
   static constexpr int kWords = kBits == 4 ? 4 : kBits == 2 ? 2 : kBits == 3 ? 3 : 8;
@@ -192,7 +196,8 @@ __device__ __forceinline__ void multiply_tile(const uint8_t* codes, const uint8_
     for (int c = group * kRuns; c < (group + 1) * kRuns; ++c) {
       uint4 b[kCols];
 #pragma unroll
-      for (int n = 0; n < kCols; ++n) b[n] = *reinterpret_cast<const uint4*>(x + n * pitch + c * 32);
+      for (int n = 0; n < kCols; ++n)
+        b[n] = *reinterpret_cast<const uint4*>(x + n * pitch + c * 32);
 #pragma unroll
       for (int e = 0; e < 2; ++e) {
 #pragma unroll

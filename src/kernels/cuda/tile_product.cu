@@ -1,26 +1,27 @@
 // Which kernel a product with a quantized weight takes, and the steps around it.
-#include "kernels/cuda/tile_product.h"
-
 #include <algorithm>
 
 #include "kernels/cuda/blas.h"
+#include "kernels/cuda/tile_product.h"
 
 namespace awq::cuda {
 namespace {
 
-// Up to here the tiles are read once for every 64 tokens; beyond, cuBLAS wins although the weight is
-// decoded to memory first.
+// Up to here the tiles are read once for every 64 tokens; beyond, cuBLAS wins although the weight
+// is decoded to memory first.
 constexpr int64_t kTiledTokens = 128;
 constexpr int64_t kSlabBytes = int64_t{128} << 20;  // of decoded weight at once
 constexpr int kMaxSplits = 32;
 enum Slot { kDecoded = 0, kActivations = 1, kPartial = 2 };
 
-bool try_strips(CudaDevice& device, Matrix x, const QuantTilesCuda& w, const float* bias, Matrix y) {
+bool try_strips(CudaDevice& device, Matrix x, const QuantTilesCuda& w, const float* bias,
+                Matrix y) {
   StripArgs a;
   a.codes = w.codes(), a.meta = w.meta();
   a.x = x.data, a.bias = bias, a.y = y.data;
   a.x_stride = x.stride, a.y_stride = y.stride;
-  a.tokens = static_cast<int>(x.rows), a.in = static_cast<int>(w.in), a.out = static_cast<int>(w.out);
+  a.tokens = static_cast<int>(x.rows), a.in = static_cast<int>(w.in),
+  a.out = static_cast<int>(w.out);
   a.strips = static_cast<int>(w.shape.strips());
   a.strip_tiles = static_cast<int>(w.shape.strip_tiles());
   a.stages = 0;
@@ -54,7 +55,8 @@ int choose_cols(const TileKernels& kernels, int groups, int64_t tokens, size_t s
   return cols;
 }
 
-bool try_blocks(CudaDevice& device, Matrix x, const QuantTilesCuda& w, const float* bias, Matrix y) {
+bool try_blocks(CudaDevice& device, Matrix x, const QuantTilesCuda& w, const float* bias,
+                Matrix y) {
   const TileShape& shape = w.shape;
   const TileKernels& kernels = tile_kernels(shape.bits);
   const size_t shared = max_shared_bytes();
@@ -97,9 +99,10 @@ void multiply_dense(CudaDevice& device, Matrix x, const QuantTilesCuda& w, const
   const TileShape& shape = w.shape;
   const int64_t inputs = shape.strip_tiles() * kTileInputs, strip_bytes = kTileRows * inputs * 2;
   const int64_t slab = std::clamp<int64_t>(kSlabBytes / strip_bytes, 1, shape.strips());
-  auto* halves = static_cast<__half*>(
-      device.scratch(kActivations, static_cast<size_t>(x.rows * inputs) * 2));
-  auto* decoded = static_cast<__half*>(device.scratch(kDecoded, static_cast<size_t>(slab * strip_bytes)));
+  auto* halves =
+      static_cast<__half*>(device.scratch(kActivations, static_cast<size_t>(x.rows * inputs) * 2));
+  auto* decoded =
+      static_cast<__half*>(device.scratch(kDecoded, static_cast<size_t>(slab * strip_bytes)));
   store_halves(device, x, halves, x.rows, inputs);
   if (bias != nullptr) fill_rows(device, bias, y);
   for (int64_t strip = 0; strip < shape.strips(); strip += slab) {

@@ -67,7 +67,8 @@ void multiply_tiles(CudaDevice& device, Matrix x, const QuantTilesCuda& w, const
 
 // Between f32 activations and what the products take (activations.cu).
 /// Halves [padded_rows][padded_cols] of x, zeros beyond it; as activation_halves().
-void store_halves(CudaDevice& device, Matrix x, __half* y, int64_t padded_rows, int64_t padded_cols);
+void store_halves(CudaDevice& device, Matrix x, __half* y, int64_t padded_rows,
+                  int64_t padded_cols);
 /// Rows of x, contiguous, in bfloat16.
 void store_bfloats(CudaDevice& device, Matrix x, void* y);
 /// y[t, :] = bias, or 0 when null.
@@ -88,10 +89,10 @@ template <class... Parameters, class... Arguments>
 void launch(CudaDevice& device, const char* what, void (*kernel)(Parameters...), dim3 grid,
             dim3 block, size_t shared, const Arguments&... arguments) {
   if (shared > 48 * 1024) {
-    check(cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel),
-                               cudaFuncAttributeMaxDynamicSharedMemorySize,
-                               static_cast<int>(shared)),
-          what);
+    check(
+        cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel),
+                             cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared)),
+        what);
   }
   cudaLaunchConfig_t config = {};
   config.gridDim = grid, config.blockDim = block;
