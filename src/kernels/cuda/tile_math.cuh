@@ -132,10 +132,11 @@ struct LaneCodes {
       a[0] = magic<0x00030003>(q), a[1] = magic<0x000c000c>(q);
       a[2] = magic<0x00030003>(high), a[3] = magic<0x000c000c>(high);
       if constexpr (kBits == 3) {
-        // 8 bits of a step, 4 for each element: both nibbles at bit 2 of their halves.
-        const uint32_t p = (v[2] >> (8 * s) & 0xff) * 0x4004u;
-        a[0] = merge<0x00040004>(p, a[0]), a[1] = merge<0x00100010>(p << 1, a[1]);
-        a[2] = merge<0x00040004>(p >> 2, a[2]), a[3] = merge<0x00100010>(p >> 1, a[3]);
+        // 8 bits of a step, 4 for each element: both nibbles at the bottom of their halves. From
+        // there only left shifts, which the multiply pipe takes as well: the other one is full.
+        const uint32_t p = (v[2] >> (8 * s) & 0xff) * 0x1001u;
+        a[0] = merge<0x00040004>(p << 2, a[0]), a[1] = merge<0x00100010>(p << 3, a[1]);
+        a[2] = merge<0x00040004>(p, a[2]), a[3] = merge<0x00100010>(p << 1, a[3]);
       }
     }
   }
