@@ -110,6 +110,9 @@ int run(int argc, char** argv) {
 int main(int argc, char** argv) {
   try {
     return awq::run(argc, argv);
+  } catch (const awq::DeviceMemoryError& error) {
+    std::fprintf(stderr, "awq: %s\n", error.what());
+    return 5;
   } catch (const std::bad_alloc&) {
     std::fputs("awq: out of memory; use a smaller model, context or calibration set\n", stderr);
     return 5;

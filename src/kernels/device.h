@@ -3,12 +3,23 @@
 #pragma once
 
 #include <cstddef>
+#include <new>
 #include <string>
 #include <utility>
 
 #include "base/thread_pool.h"
 
 namespace awq {
+
+/// Device memory that could not be had; what() says what was asked, held and free, and what to do.
+class DeviceMemoryError : public std::bad_alloc {
+ public:
+  explicit DeviceMemoryError(std::string message) : message_(std::move(message)) {}
+  const char* what() const noexcept override { return message_.c_str(); }
+
+ private:
+  std::string message_;
+};
 
 class Device {
  public:

@@ -1,0 +1,256 @@
+// Attention over one sequence's cache, for any head size up to 256. A block serves one kv head and up
+// to eight (row, head) pairs that read the same keys: the query heads that share the kv head, then
+// the next rows. Each warp takes every fourth key of the block's part and keeps a softmax of its own;
+// parts are merged in a fixed order.
+#include <cuda_fp16.h>
+
+#include <algorithm>
+
+#include "kernels/check_shapes.h"
+#include "kernels/cuda/launch.cuh"
+#include "kernels/cuda/rows.h"
+
+namespace awq::cuda {
+namespace {
+
+constexpr int kPairs = 8, kWarps = 4;
+
+struct Attend {
+  const float* q;
+  float* out;
+  int64_t q_stride, out_stride;
+  const void *k, *v;
+  int64_t head_stride;
+  int heads, kv_heads, head_dim, rows;
+  int64_t past, window;
+  float scale, softcap;
+  const float* slopes;
+  bool causal;
+  int splits;
+  float* partial;  // [splits][rows * heads][head_dim + 2]: sums, largest score, total; or null
+};
+
+__device__ inline float element(const float* p, int64_t i) { return p[i]; }
+__device__ inline float element(const __half* p, int64_t i) { return __half2float(p[i]); }
+
+__device__ inline int64_t first_key(const Attend& a, int64_t position) {
+  return a.window > 0 && position + 1 > a.window ? position + 1 - a.window : 0;
+}
+__device__ inline int64_t end_key(const Attend& a, int64_t position) {
+  return a.causal ? position + 1 : a.past + a.rows;
+}
+
+// A softmax in progress: sums of e^(score - most) v, and of e^(score - most).
+template <int kPerLane>
+struct Softmax {
+  float most = -INFINITY, total = 0, sums[kPerLane] = {};
+
+  __device__ void merge(float other_most, float other_total, const float (&other)[kPerLane]) {
+    const float top = fmaxf(most, other_most);
+    const float mine = most == -INFINITY ? 0 : expf(most - top);
+    const float its = other_most == -INFINITY ? 0 : expf(other_most - top);
+    most = top;
+    total = total * mine + other_total * its;
+    for (int j = 0; j < kPerLane; ++j) sums[j] = sums[j] * mine + other[j] * its;
+  }
+};
+
+template <class T, int kPerLane>
+__global__ void __launch_bounds__(kWarps * 32) attend(Attend a) {
+  const int lane = threadIdx.x % 32, warp = threadIdx.x / 32, kv_head = blockIdx.y;
+  const int shared_heads = a.heads / a.kv_heads, pairs = a.rows * shared_heads;
+  const int first = blockIdx.x * kPairs, count = min(kPairs, pairs - first);
+  const T* keys = static_cast<const T*>(a.k) + kv_head * a.head_stride;
+  const T* values = static_cast<const T*>(a.v) + kv_head * a.head_stride;
+
+  float q[kPairs][kPerLane];
+  Softmax<kPerLane> softmax[kPairs];
+#pragma unroll
+  for (int p = 0; p < kPairs; ++p) {
+    const int pair = first + min(p, count - 1);
+    const int head = kv_head * shared_heads + pair % shared_heads;
+    const float* row = a.q + (pair / shared_heads) * a.q_stride + head * a.head_dim;
+#pragma unroll
+    for (int j = 0; j < kPerLane; ++j) {
+      const int i = lane + 32 * j;
+      q[p][j] = i < a.head_dim ? row[i] * a.scale : 0;
+    }
+  }
+  const int64_t begin = first_key(a, a.past + first / shared_heads);
+  const int64_t end = end_key(a, a.past + (first + count - 1) / shared_heads);
+  const int64_t part = (end - begin + a.splits - 1) / a.splits;
+  const int64_t from = begin + blockIdx.z * part, to = min(end, from + part);
+  for (int64_t key = from + warp; key < to; key += kWarps) {
+    float k[kPerLane], v[kPerLane];
+#pragma unroll
+    for (int j = 0; j < kPerLane; ++j) {
+      const int i = lane + 32 * j;
+      k[j] = i < a.head_dim ? element(keys, key * a.head_dim + i) : 0;
+      v[j] = i < a.head_dim ? element(values, key * a.head_dim + i) : 0;
+    }
+#pragma unroll
+    for (int p = 0; p < kPairs; ++p) {
+      if (p >= count) break;
+      const int64_t position = a.past + (first + p) / shared_heads;
+      if (key < first_key(a, position) || key >= end_key(a, position)) continue;
+      float score = 0;
+#pragma unroll
+      for (int j = 0; j < kPerLane; ++j) score += q[p][j] * k[j];
+      for (int lanes = 16; lanes > 0; lanes /= 2) score += __shfl_xor_sync(~0u, score, lanes);
+      if (a.softcap > 0) score = a.softcap * tanhf(score / a.softcap);
+      if (a.slopes != nullptr) {
+        const int head = kv_head * shared_heads + (first + p) % shared_heads;
+        score += a.slopes[head] * static_cast<float>(key - position);
+      }
+      softmax[p].merge(score, 1, v);
+    }
+  }
+
+  __shared__ float merged[kWarps][32 * kPerLane + 2];
+#pragma unroll
+  for (int p = 0; p < kPairs; ++p) {
+    if (p >= count) break;
+    __syncthreads();
+#pragma unroll
+    for (int j = 0; j < kPerLane; ++j) merged[warp][lane + 32 * j] = softmax[p].sums[j];
+    if (lane == 0) {
+      merged[warp][32 * kPerLane] = softmax[p].most;
+      merged[warp][32 * kPerLane + 1] = softmax[p].total;
+    }
+    __syncthreads();
+    if (warp != 0) continue;
+    Softmax<kPerLane> all;
+    for (int w = 0; w < kWarps; ++w) {
+      float sums[kPerLane];
+#pragma unroll
+      for (int j = 0; j < kPerLane; ++j) sums[j] = merged[w][lane + 32 * j];
+      all.merge(merged[w][32 * kPerLane], merged[w][32 * kPerLane + 1], sums);
+    }
+    const int pair = first + p, head = kv_head * shared_heads + pair % shared_heads;
+    const int64_t row = pair / shared_heads;
+    float* out = a.out + row * a.out_stride + head * a.head_dim;
+    float factor = 1 / all.total;
+    if (a.partial != nullptr) {
+      const int64_t at = (static_cast<int64_t>(blockIdx.z) * a.rows + row) * a.heads + head;
+      out = a.partial + at * (a.head_dim + 2);
+      factor = 1;
+      if (lane == 0) {
+        out[a.head_dim] = all.most;
+        out[a.head_dim + 1] = all.total;
+      }
+    }
+#pragma unroll
+    for (int j = 0; j < kPerLane; ++j) {
+      const int i = lane + 32 * j;
+      if (i < a.head_dim) out[i] = all.sums[j] * factor;
+    }
+  }
+}
+
+__global__ void merge_parts(Attend a) {
+  const int64_t row = blockIdx.x / a.heads, head = blockIdx.x % a.heads;
+  const int64_t step = static_cast<int64_t>(a.rows) * a.heads * (a.head_dim + 2);
+  const float* part = a.partial + blockIdx.x * static_cast<int64_t>(a.head_dim + 2);
+  float most = -INFINITY, total = 0;
+  for (int s = 0; s < a.splits; ++s) most = fmaxf(most, part[s * step + a.head_dim]);
+  for (int s = 0; s < a.splits; ++s) {
+    if (part[s * step + a.head_dim] == -INFINITY) continue;
+    total += part[s * step + a.head_dim + 1] * expf(part[s * step + a.head_dim] - most);
+  }
+  for (int i = threadIdx.x; i < a.head_dim; i += blockDim.x) {
+    float sum = 0;
+    for (int s = 0; s < a.splits; ++s) {
+      if (part[s * step + a.head_dim] == -INFINITY) continue;
+      sum += part[s * step + i] * expf(part[s * step + a.head_dim] - most);
+    }
+    a.out[row * a.out_stride + head * a.head_dim + i] = sum / total;
+  }
+}
+
+template <class T>
+void launch(CudaDevice& cuda, const Attend& a) {
+  const int pairs = a.rows * (a.heads / a.kv_heads);
+  const dim3 grid(static_cast<unsigned>((pairs + kPairs - 1) / kPairs),
+                  static_cast<unsigned>(a.kv_heads), static_cast<unsigned>(a.splits));
+  const int threads = kWarps * 32;
+  if (a.head_dim <= 64) {
+    attend<T, 2><<<grid, threads, 0, cuda.stream()>>>(a);
+  } else if (a.head_dim <= 128) {
+    attend<T, 4><<<grid, threads, 0, cuda.stream()>>>(a);
+  } else {
+    attend<T, 8><<<grid, threads, 0, cuda.stream()>>>(a);
+  }
+  check_launch("attention");
+  if (a.partial == nullptr) return;
+  merge_parts<<<static_cast<unsigned>(a.rows * a.heads), 128, 0, cuda.stream()>>>(a);
+  check_launch("attention's merge");
+}
+
+// Enough parts of the keys to fill the device, none shorter than 64 keys.
+int choose_splits(const CudaDevice& cuda, const Attend& a) {
+  const int64_t pairs = static_cast<int64_t>(a.rows) * (a.heads / a.kv_heads);
+  const int64_t blocks = (pairs + kPairs - 1) / kPairs * a.kv_heads;
+  const int64_t keys = a.past + a.rows;
+  const int64_t wanted = 4 * cuda.multiprocessors() / blocks;
+  return static_cast<int>(std::clamp<int64_t>(std::min(wanted, keys / 64), 1, 64));
+}
+
+template <class T>
+__global__ void append(Matrix k, Matrix v, int64_t first, KvView kv, int64_t past, int head_dim) {
+  const float* from_k = k.data + (first + blockIdx.x) * k.stride;
+  const float* from_v = v.data + (first + blockIdx.x) * v.stride;
+  for (int64_t i = threadIdx.x; i < k.cols; i += blockDim.x) {
+    const int64_t at =
+        i / head_dim * kv.head_stride + (past + blockIdx.x) * head_dim + i % head_dim;
+    static_cast<T*>(kv.k)[at] = static_cast<T>(from_k[i]);
+    static_cast<T*>(kv.v)[at] = static_cast<T>(from_v[i]);
+  }
+}
+
+}  // namespace
+
+void kv_append(Device& device, const KvAppendArgs& args) {
+  check_kv_append(args);
+  const cudaStream_t stream = cuda_device(device).stream();
+  for (const Segment& segment : args.segments) {
+    if (segment.count == 0) continue;
+    const auto rows = static_cast<unsigned>(segment.count);
+    const auto dim = static_cast<int>(args.head_dim);
+    if (segment.kv.dtype == DType::f16) {
+      append<__half><<<rows, kRowThreads, 0, stream>>>(args.k, args.v, segment.first, segment.kv,
+                                                       segment.past, dim);
+    } else {
+      append<float><<<rows, kRowThreads, 0, stream>>>(args.k, args.v, segment.first, segment.kv,
+                                                      segment.past, dim);
+    }
+    check_launch("appending to the KV cache");
+  }
+}
+
+void attention(Device& device, const AttentionArgs& args) {
+  check_attention(args);
+  AWQ_CHECK(args.head_dim <= 256, args.head_dim);
+  CudaDevice& cuda = cuda_device(device);
+  const float* slopes =
+      args.alibi_slopes.empty() ? nullptr : on_device(cuda, 0, args.alibi_slopes);
+  for (const Segment& segment : args.segments) {
+    if (segment.count == 0) continue;
+    Attend a{args.q.row(segment.first), args.out.row(segment.first), args.q.stride,
+             args.out.stride, segment.kv.k, segment.kv.v, segment.kv.head_stride,
+             static_cast<int>(args.heads), static_cast<int>(args.kv_heads),
+             static_cast<int>(args.head_dim), static_cast<int>(segment.count), segment.past,
+             args.window, args.scale, args.softcap, slopes, args.causal, 1, nullptr};
+    a.splits = choose_splits(cuda, a);
+    if (a.splits > 1) {
+      a.partial = static_cast<float*>(cuda.scratch(
+          1, static_cast<size_t>(a.splits * a.rows * a.heads * (a.head_dim + 2)) * sizeof(float)));
+    }
+    if (segment.kv.dtype == DType::f16) {
+      launch<__half>(cuda, a);
+    } else {
+      launch<float>(cuda, a);
+    }
+  }
+}
+
+}  // namespace awq::cuda

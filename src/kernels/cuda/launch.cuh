@@ -1,0 +1,50 @@
+// What the kernels of single rows share: reductions over a block, and copies of small host arrays.
+#pragma once
+
+#include <cuda_runtime.h>
+
+#include <span>
+
+#include "kernels/cuda/device.h"
+
+namespace awq::cuda {
+
+constexpr int kRowThreads = 256;
+
+/// Sum over the block, in the same order every time; all threads get it. One `shared` of 32 floats.
+template <class T>
+__device__ inline T block_sum(T value, T* shared) {
+  for (int lanes = 16; lanes > 0; lanes /= 2) value += __shfl_xor_sync(~0u, value, lanes);
+  __syncthreads();
+  if (threadIdx.x % 32 == 0) shared[threadIdx.x / 32] = value;
+  __syncthreads();
+  T total = 0;
+  for (unsigned w = 0; w < blockDim.x / 32; ++w) total += shared[w];
+  return total;
+}
+
+__device__ inline float block_max(float value, float* shared) {
+  for (int lanes = 16; lanes > 0; lanes /= 2) {
+    value = fmaxf(value, __shfl_xor_sync(~0u, value, lanes));
+  }
+  __syncthreads();
+  if (threadIdx.x % 32 == 0) shared[threadIdx.x / 32] = value;
+  __syncthreads();
+  float most = shared[0];
+  for (unsigned w = 1; w < blockDim.x / 32; ++w) most = fmaxf(most, shared[w]);
+  return most;
+}
+
+/// A host array in device scratch. From pageable memory the copy is staged before the call returns,
+/// so `host` may go away, and the stream keeps the order of use.
+template <class T>
+const T* on_device(CudaDevice& device, int slot, std::span<const T> host) {
+  void* data = device.scratch(slot, host.size_bytes() + 1);
+  if (!host.empty()) {
+    check(cudaMemcpyAsync(data, host.data(), host.size_bytes(), cudaMemcpyHostToDevice,
+                          device.stream()), "an upload");
+  }
+  return static_cast<const T*>(data);
+}
+
+}  // namespace awq::cuda

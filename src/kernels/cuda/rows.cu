@@ -1,0 +1,188 @@
+// Norms, positions, activations and sums, one block per row. Sums run in a fixed order.
+#include "kernels/check_shapes.h"
+#include "kernels/cuda/launch.cuh"
+#include "kernels/cuda/rows.h"
+
+namespace awq::cuda {
+namespace {
+
+struct NormRow {
+  const float* x;
+  float* y;
+  int64_t x_stride, y_stride, dim, heads;
+  const float *weight, *bias;
+  float epsilon, offset;
+  bool layer;
+  const float* added;  // the branch that joins x first, or null; then `residual` is x, written back
+  int64_t added_stride;
+};
+
+__global__ void norm_rows(NormRow n) {
+  __shared__ float shared[32];
+  const int64_t row = blockIdx.x / n.heads, head = blockIdx.x % n.heads;
+  float* x = const_cast<float*>(n.x) + row * n.x_stride + head * n.dim;
+  float* y = n.y + row * n.y_stride + head * n.dim;
+  if (n.added != nullptr) {
+    const float* added = n.added + row * n.added_stride + head * n.dim;
+    for (int64_t i = threadIdx.x; i < n.dim; i += blockDim.x) x[i] += added[i];
+  }
+  const auto dim = static_cast<float>(n.dim);
+  float mean = 0;
+  if (n.layer) {
+    for (int64_t i = threadIdx.x; i < n.dim; i += blockDim.x) mean += x[i];
+    mean = block_sum(mean, shared) / dim;
+  }
+  float square = 0;
+  for (int64_t i = threadIdx.x; i < n.dim; i += blockDim.x) {
+    square += (x[i] - mean) * (x[i] - mean);
+  }
+  const float factor = 1.0f / sqrtf(block_sum(square, shared) / dim + n.epsilon);
+  for (int64_t i = threadIdx.x; i < n.dim; i += blockDim.x) {
+    float value = (x[i] - mean) * factor * (n.weight[i] + n.offset);
+    if (n.bias != nullptr) value += n.bias[i];
+    y[i] = value;
+  }
+}
+
+void launch_norm(Device& device, const NormArgs& args, Matrix x, const Matrix* added) {
+  if (x.rows == 0) return;
+  const NormRow row{x.data, args.y.data, x.stride, args.y.stride, x.cols / args.heads, args.heads,
+                    args.weight, args.bias, args.epsilon, args.weight_offset,
+                    args.kind == NormKind::layer, added == nullptr ? nullptr : added->data,
+                    added == nullptr ? 0 : added->stride};
+  norm_rows<<<static_cast<unsigned>(x.rows * args.heads), kRowThreads, 0,
+              cuda_device(device).stream()>>>(row);
+  check_launch("a norm");
+}
+
+__global__ void rope_rows(float* x, int64_t stride, int heads, int head_dim, int half,
+                          const int32_t* positions, const float* frequency, float magnitude,
+                          bool interleaved) {
+  float* row = x + blockIdx.x * stride;
+  const auto position = static_cast<float>(positions[blockIdx.x]);
+  for (int i = threadIdx.x; i < heads * half; i += blockDim.x) {
+    const int head = i / half, pair = i % half;
+    float sine, cosine;
+    sincosf(position * frequency[pair], &sine, &cosine);
+    sine *= magnitude;
+    cosine *= magnitude;
+    float* first = row + head * head_dim + (interleaved ? 2 * pair : pair);
+    float* second = first + (interleaved ? 1 : half);
+    const float a = *first, b = *second;
+    *first = a * cosine - b * sine;
+    *second = a * sine + b * cosine;
+  }
+}
+
+__device__ float activate(Activation kind, float x) {
+  switch (kind) {
+    case Activation::silu: return x / (1 + expf(-x));
+    case Activation::gelu: return 0.5f * x * (1 + erff(x * 0.70710678f));
+    case Activation::gelu_tanh:
+      return 0.5f * x * (1 + tanhf(0.79788456f * (x + 0.044715f * x * x * x)));
+    case Activation::relu: return fmaxf(x, 0);
+    default: return x / (1 + expf(-1.702f * x));
+  }
+}
+
+// One thread per element of [rows, cols]: y = f(x, y, row, column).
+template <class F>
+__global__ void each_element(Matrix x, Matrix y, F f) {
+  const int64_t step = static_cast<int64_t>(gridDim.x) * blockDim.x;
+  for (int64_t i = blockIdx.x * static_cast<int64_t>(blockDim.x) + threadIdx.x;
+       i < x.rows * x.cols; i += step) {
+    const int64_t row = i / x.cols, column = i % x.cols;
+    float& to = y.data[row * y.stride + column];
+    to = f(x.data[row * x.stride + column], to, row, column);
+  }
+}
+
+template <class F>
+void launch_each(Device& device, Matrix x, Matrix y, F f) {
+  const int64_t count = x.rows * x.cols;
+  if (count == 0) return;
+  const auto blocks = static_cast<unsigned>(std::min<int64_t>((count + 255) / 256, 4096));
+  each_element<<<blocks, 256, 0, cuda_device(device).stream()>>>(x, y, f);
+  check_launch("an elementwise op");
+}
+
+__global__ void sum_columns(Matrix x, double* sums) {
+  const int64_t column = blockIdx.x * static_cast<int64_t>(blockDim.x) + threadIdx.x;
+  if (column >= x.cols) return;
+  double sum = 0;
+  for (int64_t row = 0; row < x.rows; ++row) sum += fabsf(x.data[row * x.stride + column]);
+  sums[column] += sum;
+}
+
+}  // namespace
+
+void norm(Device& device, const NormArgs& args) {
+  check_norm(args);
+  NormArgs in = args;
+  launch_norm(device, in, args.x, nullptr);
+}
+
+void add_norm(Device& device, Matrix x, Matrix residual, const NormArgs& args) {
+  check_same_shape(x, residual);
+  check_norm(args);
+  launch_norm(device, args, residual, &x);
+}
+
+void rope(Device& device, const RopeArgs& args) {
+  check_rope(args);
+  if (args.x.rows == 0) return;
+  CudaDevice& cuda = cuda_device(device);
+  const int32_t* positions = on_device(cuda, 0, args.positions);
+  const float* frequency = on_device(cuda, 1, args.inverse_frequency);
+  rope_rows<<<static_cast<unsigned>(args.x.rows), kRowThreads, 0, cuda.stream()>>>(
+      args.x.data, args.x.stride, static_cast<int>(args.heads), static_cast<int>(args.head_dim),
+      static_cast<int>(args.rotary_dim / 2), positions, frequency, args.magnitude,
+      args.pairing == RopePairing::interleaved);
+  check_launch("RoPE");
+}
+
+void act(Device& device, Activation kind, Matrix x, Matrix y) {
+  check_same_shape(x, y);
+  launch_each(device, x, y, [kind] __device__(float v, float, int64_t, int64_t) {
+    return activate(kind, v);
+  });
+}
+
+void act_mul(Device& device, Activation kind, Matrix gate, Matrix up, Matrix y) {
+  check_same_shape(gate, y);
+  check_same_shape(up, y);
+  launch_each(device, gate, y, [kind, up] __device__(float v, float, int64_t row, int64_t column) {
+    return activate(kind, v) * up.data[row * up.stride + column];
+  });
+}
+
+void add(Device& device, Matrix x, Matrix y) {
+  check_same_shape(x, y);
+  launch_each(device, x, y, [] __device__(float v, float w, int64_t, int64_t) { return v + w; });
+}
+
+void scale_columns(Device& device, Matrix x, const float* s, Matrix y) {
+  check_same_shape(x, y);
+  launch_each(device, x, y, [s] __device__(float v, float, int64_t, int64_t column) {
+    return v * s[column];
+  });
+}
+
+void scale(Device& device, Matrix x, float s) {
+  launch_each(device, x, x, [s] __device__(float v, float, int64_t, int64_t) { return v * s; });
+}
+
+void softcap(Device& device, Matrix x, float c) {
+  launch_each(device, x, x, [c] __device__(float v, float, int64_t, int64_t) {
+    return c * tanhf(v / c);
+  });
+}
+
+void abs_sum(Device& device, Matrix x, double* sums) {
+  if (x.cols == 0) return;
+  sum_columns<<<static_cast<unsigned>((x.cols + 127) / 128), 128, 0,
+                cuda_device(device).stream()>>>(x, sums);
+  check_launch("a sum of columns");
+}
+
+}  // namespace awq::cuda

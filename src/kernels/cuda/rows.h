@@ -1,0 +1,27 @@
+// The entries of Ops that work on rows, for the CUDA table.
+#pragma once
+
+#include "kernels/ops.h"
+
+namespace awq::cuda {
+
+void norm(Device& device, const NormArgs& args);
+void add_norm(Device& device, Matrix x, Matrix residual, const NormArgs& args);
+void rope(Device& device, const RopeArgs& args);
+void kv_append(Device& device, const KvAppendArgs& args);
+void attention(Device& device, const AttentionArgs& args);
+void act(Device& device, Activation kind, Matrix x, Matrix y);
+void act_mul(Device& device, Activation kind, Matrix gate, Matrix up, Matrix y);
+void add(Device& device, Matrix x, Matrix y);
+void scale_columns(Device& device, Matrix x, const float* s, Matrix y);
+void scale(Device& device, Matrix x, float s);
+void softcap(Device& device, Matrix x, float c);
+void argmax(Device& device, Matrix x, int32_t* out);
+void score(Device& device, Matrix logits, std::span<const int32_t> targets, RowScore* scores);
+void divergence(Device& device, Matrix p, Matrix q, const RowScore* p_scores,
+                const RowScore* q_scores, double* kl);
+void gram(Device& device, Matrix x, float* h);
+void abs_sum(Device& device, Matrix x, double* sums);
+void quadratic_form(Device& device, Matrix e, const float* h, double* losses);
+
+}  // namespace awq::cuda

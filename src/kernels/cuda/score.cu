@@ -1,0 +1,133 @@
+// What evaluation asks of logits: one block per row, results copied to the host.
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "kernels/check_shapes.h"
+#include "kernels/cuda/blas.h"
+#include "kernels/cuda/launch.cuh"
+#include "kernels/cuda/rows.h"
+
+namespace awq::cuda {
+namespace {
+
+// The first of the largest; NaN never wins; 0 when there is nothing else.
+__device__ int32_t row_argmax(const float* x, int64_t count, float* shared) {
+  float most = -INFINITY;
+  for (int64_t i = threadIdx.x; i < count; i += blockDim.x) most = fmaxf(most, x[i]);
+  most = block_max(most, shared);
+  __shared__ int32_t first;
+  if (threadIdx.x == 0) first = INT32_MAX;
+  __syncthreads();
+  for (int64_t i = threadIdx.x; i < count; i += blockDim.x) {
+    if (x[i] == most) atomicMin(&first, static_cast<int32_t>(i));
+  }
+  __syncthreads();
+  return first == INT32_MAX ? 0 : first;
+}
+
+__global__ void argmax_rows(Matrix x, int32_t* out) {
+  __shared__ float shared[32];
+  const int32_t best = row_argmax(x.data + blockIdx.x * x.stride, x.cols, shared);
+  if (threadIdx.x == 0) out[blockIdx.x] = best;
+}
+
+__global__ void score_rows(Matrix x, const int32_t* targets, RowScore* scores) {
+  __shared__ float shared[32];
+  __shared__ double sums[32];
+  const float* row = x.data + blockIdx.x * x.stride;
+  const int32_t top = row_argmax(row, x.cols, shared);
+  const float most = row[top];
+  double sum = 0;
+  for (int64_t i = threadIdx.x; i < x.cols; i += blockDim.x) {
+    sum += static_cast<double>(expf(row[i] - most));
+  }
+  sum = block_sum(sum, sums);
+  if (threadIdx.x == 0) {
+    const double log_sum = static_cast<double>(most) + log(sum);
+    scores[blockIdx.x] = {log_sum, log_sum - static_cast<double>(row[targets[blockIdx.x]]), top};
+  }
+}
+
+__global__ void divergence_rows(Matrix p, Matrix q, const RowScore* p_scores,
+                                const RowScore* q_scores, double* kl) {
+  __shared__ double sums[32];
+  const float* a = p.data + blockIdx.x * p.stride;
+  const float* b = q.data + blockIdx.x * q.stride;
+  const double log_p = p_scores[blockIdx.x].log_sum, log_q = q_scores[blockIdx.x].log_sum;
+  double sum = 0;
+  for (int64_t i = threadIdx.x; i < p.cols; i += blockDim.x) {
+    const double lp = static_cast<double>(a[i]) - log_p;
+    if (lp > -50) {
+      sum += static_cast<double>(expf(static_cast<float>(lp))) *
+             (lp - (static_cast<double>(b[i]) - log_q));
+    }
+  }
+  sum = block_sum(sum, sums);
+  if (threadIdx.x == 0) kl[blockIdx.x] = fmax(sum, 0.0);
+}
+
+// losses[o] = e[o] . he[o]
+__global__ void dot_rows(Matrix e, const float* he, double* losses) {
+  __shared__ double sums[32];
+  double sum = 0;
+  for (int64_t i = threadIdx.x; i < e.cols; i += blockDim.x) {
+    sum += static_cast<double>(e.data[blockIdx.x * e.stride + i]) *
+           static_cast<double>(he[blockIdx.x * e.cols + i]);
+  }
+  sum = block_sum(sum, sums);
+  if (threadIdx.x == 0) losses[blockIdx.x] = sum;
+}
+
+}  // namespace
+
+void argmax(Device& device, Matrix x, int32_t* out) {
+  if (x.rows == 0) return;
+  CudaDevice& cuda = cuda_device(device);
+  auto* found = static_cast<int32_t*>(cuda.scratch(0, static_cast<size_t>(x.rows) * 4));
+  argmax_rows<<<static_cast<unsigned>(x.rows), 512, 0, cuda.stream()>>>(x, found);
+  check_launch("argmax");
+  cuda.download(out, found, static_cast<size_t>(x.rows) * 4);
+}
+
+void score(Device& device, Matrix logits, std::span<const int32_t> targets, RowScore* scores) {
+  check_score(logits, targets);
+  if (logits.rows == 0) return;
+  CudaDevice& cuda = cuda_device(device);
+  const int32_t* wanted = on_device(cuda, 0, targets);
+  const size_t bytes = targets.size() * sizeof(RowScore);
+  auto* found = static_cast<RowScore*>(cuda.scratch(1, bytes));
+  score_rows<<<static_cast<unsigned>(logits.rows), 512, 0, cuda.stream()>>>(logits, wanted, found);
+  check_launch("scores");
+  cuda.download(scores, found, bytes);
+}
+
+void divergence(Device& device, Matrix p, Matrix q, const RowScore* p_scores,
+                const RowScore* q_scores, double* kl) {
+  check_same_shape(p, q);
+  if (p.rows == 0) return;
+  CudaDevice& cuda = cuda_device(device);
+  const auto rows = static_cast<size_t>(p.rows);
+  const RowScore* sp = on_device(cuda, 0, std::span<const RowScore>(p_scores, rows));
+  const RowScore* sq = on_device(cuda, 1, std::span<const RowScore>(q_scores, rows));
+  auto* found = static_cast<double*>(cuda.scratch(2, rows * sizeof(double)));
+  divergence_rows<<<static_cast<unsigned>(rows), 512, 0, cuda.stream()>>>(p, q, sp, sq, found);
+  check_launch("divergence");
+  cuda.download(kl, found, rows * sizeof(double));
+}
+
+void gram(Device& device, Matrix x, float* h) {
+  if (x.rows > 0) syrk_f32(cuda_device(device), x.data, x.rows, x.cols, x.stride, h);
+}
+
+void quadratic_form(Device& device, Matrix e, const float* h, double* losses) {
+  if (e.rows == 0) return;
+  CudaDevice& cuda = cuda_device(device);
+  auto* he = static_cast<float*>(
+      cuda.scratch(3, static_cast<size_t>(e.rows * e.cols) * sizeof(float)));
+  gemm_f32(cuda, h, e.data, he, e.cols, e.cols, e.rows, e.stride, e.cols);  // h is symmetric
+  dot_rows<<<static_cast<unsigned>(e.rows), kRowThreads, 0, cuda.stream()>>>(e, he, losses);
+  check_launch("a quadratic form");
+}
+
+}  // namespace awq::cuda

@@ -1,0 +1,38 @@
+#include "kernels/cuda.h"
+#include "kernels/cuda/matmul.h"
+#include "kernels/cuda/random_weight.h"
+#include "kernels/cuda/rows.h"
+
+namespace awq {
+
+Ops make_cuda_ops(Device& device) {
+  using namespace cuda;
+  Ops ops;
+  ops.name = "cuda";
+  ops.device = &device;
+  ops.pack_float = pack_float;
+  ops.pack_quant = pack_quant;
+  ops.matmul = matmul;
+  ops.embed = embed;
+  ops.norm = norm;
+  ops.rope = rope;
+  ops.kv_append = kv_append;
+  ops.attention = attention;
+  ops.act = act;
+  ops.act_mul = act_mul;
+  ops.add = add;
+  ops.scale_columns = scale_columns;
+  ops.scale = scale;
+  ops.softcap = softcap;
+  ops.argmax = argmax;
+  ops.score = score;
+  ops.divergence = divergence;
+  ops.gram = gram;
+  ops.abs_sum = abs_sum;
+  ops.quadratic_form = quadratic_form;
+  ops.pack_random = pack_random;
+  ops.add_norm = add_norm;
+  return ops;
+}
+
+}  // namespace awq

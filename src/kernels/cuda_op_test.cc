@@ -1,0 +1,279 @@
+// The CUDA table against the scalar oracle, on the first device; skipped where there is none.
+#include <gtest/gtest.h>
+
+#include "kernels/cuda.h"
+#include "kernels/op_test_data.h"
+
+namespace awq {
+namespace {
+
+class CudaOp : public testing::Test {
+ protected:
+  void SetUp() override {
+    auto made = make_cuda_device(0);
+    if (!made.ok()) GTEST_SKIP() << made.error().message;
+    device = std::move(made).value();
+    cuda = make_cuda_ops(*device);
+  }
+
+  // Device memory that lives as long as the test, with a copy of `values`.
+  template <class T>
+  T* up(const std::vector<T>& values) {
+    buffers.emplace_back(*device, values.size() * sizeof(T));
+    device->upload(buffers.back().data(), values.data(), values.size() * sizeof(T));
+    return buffers.back().as<T>();
+  }
+  template <class T>
+  std::vector<T> down(const T* from, size_t count) {
+    std::vector<T> values(count);
+    device->download(values.data(), from, count * sizeof(T));
+    return values;
+  }
+
+  void expect_close(const std::vector<float>& got, const std::vector<float>& want, int64_t rows,
+                    double tolerance, const std::string& what) {
+    ASSERT_EQ(got.size(), want.size());
+    const auto cols = static_cast<int64_t>(want.size()) / rows;
+    for (int64_t t = 0; t < rows; ++t) {
+      const auto at = static_cast<size_t>(t * cols);
+      ASSERT_LE(row_error(&got[at], &want[at], cols), tolerance) << what << " row " << t;
+    }
+  }
+
+  // An op that works on one matrix in place, by both tables.
+  template <class Run>
+  void compare(std::vector<float> x, int64_t rows, double tolerance, const std::string& what,
+               Run run) {
+    float* on_device = up(x);
+    const auto cols = static_cast<int64_t>(x.size()) / rows;
+    run(cuda, Matrix(on_device, rows, cols), true);
+    const std::vector<float> got = down(on_device, x.size());
+    run(scalar, Matrix(x.data(), rows, cols), false);
+    expect_close(got, x, rows, tolerance, what);
+  }
+
+  std::unique_ptr<Device> host = make_cpu_device(2);
+  Ops scalar = make_cpu_ops(*host, "scalar").value();
+  std::unique_ptr<Device> device;  // before the buffers: they hold its memory
+  Ops cuda;
+  std::vector<DeviceBuffer> buffers;
+  TestData data{11};
+};
+
+TEST_F(CudaOp, QuantizedProducts) {
+  for (const int bits : {4, 3, 2, 8}) {
+    for (const int64_t group : {128, 64, 32, 0, 16}) {
+      for (const auto& [out, in] : {std::pair<int64_t, int64_t>{48, 576}, {192, 1536}, {7, 96}, {160, 512}}) {
+        const QuantWeight weight = data.quant_weight(out, in, {bits, group, group == 64});
+        const auto oracle = scalar.pack_quant(*host, weight);
+        const auto packed = cuda.pack_quant(*device, weight);
+        const std::vector<float> bias = data.normal(out);
+        const float* device_bias = up(bias);
+        for (const int64_t rows : {1, 2, 7, 8, 9, 16, 33, 64, 130, 512}) {
+          std::vector<float> x = data.normal(rows * in);
+          std::vector<float> want(static_cast<size_t>(rows * out));
+          float* y = up(std::vector<float>(want.size(), -7.0f));
+          cuda.matmul(*device, {up(x), rows, in}, *packed, device_bias, {y, rows, out});
+          scalar.matmul(*host, {x.data(), rows, in}, *oracle, bias.data(), {want.data(), rows, out});
+          expect_close(down(y, want.size()), want, rows, 3e-3,
+                       cat(format_name(weight.format), " ", out, "x", in, ", ", rows, " rows"));
+        }
+        buffers.clear();
+      }
+    }
+  }
+}
+
+TEST_F(CudaOp, FloatProductsAndEmbedding) {
+  for (const DType dtype : {DType::f32, DType::f16, DType::bf16}) {
+    for (const auto& [out, in] : {std::pair<int64_t, int64_t>{17, 33}, {48, 576}, {300, 1500}, {512, 512}}) {
+      const std::vector<float> values = data.normal(out * in);
+      std::vector<uint16_t> halves;
+      for (const float v : values) {
+        halves.push_back(dtype == DType::f16 ? float_to_half(v) : float_to_bfloat(v));
+      }
+      const FloatWeight weight = {
+          dtype == DType::f32 ? static_cast<const void*>(values.data()) : halves.data(), dtype, out, in};
+      const auto oracle = scalar.pack_float(*host, weight);
+      const auto packed = cuda.pack_float(*device, weight);
+      for (const int64_t rows : {1, 3, 8, 9, 40, 129}) {
+        std::vector<float> x = data.normal(rows * in), want(static_cast<size_t>(rows * out));
+        float* y = up(std::vector<float>(want.size(), -7.0f));
+        cuda.matmul(*device, {up(x), rows, in}, *packed, nullptr, {y, rows, out});
+        scalar.matmul(*host, {x.data(), rows, in}, *oracle, nullptr, {want.data(), rows, out});
+        const double tolerance = dtype == DType::bf16 && rows > 8 ? 1e-2 : 2e-3;
+        expect_close(down(y, want.size()), want, rows, tolerance,
+                     cat(dtype_name(dtype), " ", out, "x", in, ", ", rows, " rows"));
+      }
+      const std::vector<int32_t> ids = {0, static_cast<int32_t>(out - 1), 3};
+      std::vector<float> want(static_cast<size_t>(3 * in));
+      float* y = up(want);
+      cuda.embed(*device, ids, *packed, {y, 3, in});
+      scalar.embed(*host, ids, *oracle, {want.data(), 3, in});
+      EXPECT_EQ(down(y, want.size()), want);
+      buffers.clear();
+    }
+  }
+}
+
+TEST_F(CudaOp, Norms) {
+  for (const int64_t dim : {1, 33, 576, 4096}) {
+    const std::vector<float> weight = data.normal(dim), bias = data.normal(dim);
+    for (const NormKind kind : {NormKind::rms, NormKind::layer}) {
+      for (const bool fused : {false, true}) {
+        std::vector<float> branch = data.normal(5 * dim);
+        compare(data.normal(5 * dim), 5, 1e-5, cat("norm of ", dim),
+                [&](const Ops& ops, Matrix x, bool on_device) {
+                  NormArgs args{x, x, kind, on_device ? up(weight) : weight.data(),
+                                on_device ? up(bias) : bias.data(), 1e-5f, 1.0f, 1};
+                  const Matrix added(on_device ? up(branch) : branch.data(), 5, dim);
+                  if (!fused) return ops.norm(*ops.device, args);
+                  std::vector<float> y(static_cast<size_t>(5 * dim));
+                  args.y = Matrix(on_device ? up(y) : y.data(), 5, dim);
+                  ops.add_norm(*ops.device, added, x, args);
+                  ops.add(*ops.device, args.y, x);  // both results in one
+                });
+      }
+    }
+  }
+}
+
+TEST_F(CudaOp, Rope) {
+  const std::vector<int32_t> positions = {0, 1, 7, 2000};
+  const std::vector<float> frequency = {1.0f, 0.3f, 0.02f, 0.001f};
+  for (const RopePairing pairing : {RopePairing::half, RopePairing::interleaved}) {
+    for (const int64_t dim : {8, 12}) {
+      compare(data.normal(4 * 3 * dim), 4, 3e-5, "rope", [&](const Ops& ops, Matrix x, bool) {
+        ops.rope(*ops.device, {x, 3, dim, 8, positions, frequency, 1.2f, pairing});
+      });
+    }
+  }
+}
+
+TEST_F(CudaOp, Elementwise) {
+  const std::vector<float> other = data.normal(7 * 100);
+  for (int kind = 0; kind < 5; ++kind) {
+    compare(data.normal(7 * 100, 3), 7, 1e-5, cat("activation ", kind),
+            [&](const Ops& ops, Matrix x, bool on_device) {
+              std::vector<float> copy = other;
+              const Matrix up_(on_device ? up(other) : copy.data(), 7, 100);
+              ops.act_mul(*ops.device, static_cast<Activation>(kind), x, up_, x);
+              ops.act(*ops.device, static_cast<Activation>(kind), x, x);
+              ops.add(*ops.device, up_, x);
+              ops.scale(*ops.device, x, 0.7f);
+              ops.softcap(*ops.device, x, 2.0f);
+              ops.scale_columns(*ops.device, x, up_.data, x);
+            });
+  }
+}
+
+TEST_F(CudaOp, Attention) {
+  struct Case {
+    int64_t heads, kv_heads, dim, past, count;
+    bool causal = true;
+    int64_t window = 0;
+    float softcap = 0;
+    bool alibi = false;
+  };
+  const Case cases[] = {{9, 3, 64, 0, 40},  {9, 3, 64, 700, 1},      {32, 32, 128, 900, 1},
+                        {4, 4, 80, 20, 33}, {8, 1, 256, 130, 12},    {2, 1, 8, 0, 5},
+                        {6, 2, 32, 90, 10, false}, {6, 2, 48, 500, 30, true, 17, 30.0f, true}};
+  for (const Case& c : cases) {
+    for (const DType dtype : {DType::f32, DType::f16}) {
+      const int64_t total = c.past + c.count, width = c.kv_heads * c.dim;
+      const auto bytes = static_cast<size_t>((total + 3) * width * 4);
+      std::vector<float> keys = data.normal(total * width), values = data.normal(total * width);
+      std::vector<float> slopes = data.normal(c.alibi ? c.heads : 0);
+      compare(data.normal(c.count * c.heads * c.dim), c.count, dtype == DType::f32 ? 2e-5 : 1e-4,
+              cat(c.heads, " heads of ", c.dim, ", past ", c.past),
+              [&](const Ops& ops, Matrix q, bool on_device) {
+                std::vector<std::byte> cache[2] = {std::vector<std::byte>(bytes),
+                                                   std::vector<std::byte>(bytes)};
+                KvView kv{on_device ? up(cache[0]) : cache[0].data(),
+                          on_device ? up(cache[1]) : cache[1].data(), dtype, (total + 3) * c.dim};
+                Segment all{0, total, 0, kv};
+                const Matrix k(on_device ? up(keys) : keys.data(), total, width);
+                const Matrix v(on_device ? up(values) : values.data(), total, width);
+                ops.kv_append(*ops.device, {k, v, c.kv_heads, c.dim, {&all, 1}});
+                std::vector<float> out(static_cast<size_t>(q.rows * q.cols));
+                const Segment segment{0, c.count, c.past, kv};
+                AttentionArgs args;
+                args.q = q;
+                args.out = Matrix(on_device ? up(out) : out.data(), q.rows, q.cols);
+                args.heads = c.heads;
+                args.kv_heads = c.kv_heads;
+                args.head_dim = c.dim;
+                args.scale = 0.2f;
+                args.softcap = c.softcap;
+                args.window = c.window;
+                args.alibi_slopes = slopes;
+                args.causal = c.causal;
+                args.segments = {&segment, 1};
+                ops.attention(*ops.device, args);
+                ops.scale(*ops.device, q, 0);
+                ops.add(*ops.device, args.out, q);
+              });
+      buffers.clear();
+    }
+  }
+}
+
+TEST_F(CudaOp, ScoresAndArgmax) {
+  const int64_t cols = 5000;
+  std::vector<float> p = data.normal(3 * cols), q = data.normal(3 * cols);
+  p[77] = NAN;  // in row 0
+  p[static_cast<size_t>(cols) + 9] = p[static_cast<size_t>(cols) + 4000] = 50;
+  const std::vector<int32_t> targets = {1, 4999, 0};
+  float *dp = up(p), *dq = up(q);
+  int32_t got_top[3], want_top[3];
+  cuda.argmax(*device, {dp, 3, cols}, got_top);
+  scalar.argmax(*host, {p.data(), 3, cols}, want_top);
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(got_top[i], want_top[i]) << i;
+  RowScore got[6], want[6];
+  double got_kl[3], want_kl[3];
+  cuda.score(*device, {dp, 3, cols}, targets, got);
+  cuda.score(*device, {dq, 3, cols}, targets, got + 3);
+  cuda.divergence(*device, {dp, 3, cols}, {dq, 3, cols}, got, got + 3, got_kl);
+  scalar.score(*host, {p.data(), 3, cols}, targets, want);
+  scalar.score(*host, {q.data(), 3, cols}, targets, want + 3);
+  scalar.divergence(*host, {p.data(), 3, cols}, {q.data(), 3, cols}, want, want + 3, want_kl);
+  EXPECT_FALSE(std::isfinite(got[0].nll));
+  for (int i = 1; i < 6; ++i) {
+    EXPECT_NEAR(got[i].nll, want[i].nll, 1e-5) << i;
+    EXPECT_EQ(got[i].top, want[i].top) << i;
+  }
+  for (int i = 1; i < 3; ++i) EXPECT_NEAR(got_kl[i], want_kl[i], 1e-5) << i;
+}
+
+TEST_F(CudaOp, Calibration) {
+  const int64_t dim = 300, rows = 70;
+  std::vector<float> x = data.normal(rows * dim), h(static_cast<size_t>(dim * dim), 0.5f);
+  float *dx = up(x), *dh = up(h);
+  cuda.gram(*device, {dx, rows, dim}, dh);
+  scalar.gram(*host, {x.data(), rows, dim}, h.data());
+  expect_close(down(dh, h.size()), h, dim, 1e-5, "gram");
+  std::vector<double> sums(static_cast<size_t>(dim), 2.0), losses(static_cast<size_t>(rows));
+  double *dsums = up(sums), *dlosses = up(losses);
+  cuda.abs_sum(*device, {dx, rows, dim}, dsums);
+  scalar.abs_sum(*host, {x.data(), rows, dim}, sums.data());
+  cuda.quadratic_form(*device, {dx, rows, dim}, up(h), dlosses);
+  scalar.quadratic_form(*host, {x.data(), rows, dim}, h.data(), losses.data());
+  const std::vector<double> got_sums = down(dsums, sums.size());
+  const std::vector<double> got_losses = down(dlosses, losses.size());
+  for (size_t i = 0; i < sums.size(); ++i) EXPECT_NEAR(got_sums[i], sums[i], 1e-4 * sums[i]);
+  for (size_t i = 0; i < losses.size(); ++i) EXPECT_NEAR(got_losses[i], losses[i], 1e-4 * losses[i]);
+}
+
+TEST_F(CudaOp, MemoryThatIsNotThereIsSaid) {
+  auto small = make_cuda_device(0, 1 << 20);
+  ASSERT_TRUE(small.ok());
+  try {
+    (*small)->allocate(2 << 20);
+    FAIL() << "2 MiB within a limit of 1 MiB";
+  } catch (const DeviceMemoryError& error) {
+    EXPECT_NE(std::string(error.what()).find("2.0 MiB asked"), std::string::npos) << error.what();
+  }
+}
+
+}  // namespace
+}  // namespace awq
