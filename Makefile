@@ -11,7 +11,7 @@ MODEL ?=
 AWQ_DATA ?= $(wildcard $(CURDIR)/../shared/data)
 export AWQ_DATA
 
-.PHONY: build configure deps test test-release test-sanitized demo bench fuzz format clean
+.PHONY: build configure deps test test-release test-sanitized test-gpu demo bench fuzz format clean
 
 # The program alone: build/bin/awq.
 build: configure
@@ -38,6 +38,15 @@ test-sanitized: deps
 	@cmake --build --preset asan-ubsan -j $(JOBS)
 	@ctest --test-dir build/asan-ubsan --output-on-failure -j $(JOBS) -L 'unit|op'
 
+# The ops of the CUDA backend on the first GPU; again under compute-sanitizer when
+# AWQ_SANITIZER_TOOL names one of its tools (memcheck, racecheck, initcheck, synccheck).
+test-gpu: configure
+	@cmake --build --preset $(PRESET) -j $(JOBS) --target cuda_op_test
+	@ctest --test-dir $(BUILD) --output-on-failure -L op -R Cuda
+	@if [ -n "$(AWQ_SANITIZER_TOOL)" ]; then \
+	  compute-sanitizer --tool $(AWQ_SANITIZER_TOOL) --error-exitcode 1 \
+	    $(BUILD)/tests/cuda_op_test $(AWQ_SANITIZER_TESTS); fi
+
 demo: build
 	@AWQ=$(BUILD)/bin/awq tools/demo.sh
 
@@ -52,7 +61,7 @@ fuzz: deps
 	@tools/fuzz.sh $(FUZZ_SECONDS)
 
 format:
-	@git ls-files '*.cc' '*.h' | xargs clang-format -i
+	@git ls-files '*.cc' '*.h' '*.cu' '*.cuh' | xargs clang-format -i
 
 clean:
 	@rm -rf build demo

@@ -10,7 +10,8 @@ endif()
 add_library(awq_options INTERFACE)
 target_include_directories(awq_options INTERFACE ${CMAKE_SOURCE_DIR}/src)
 target_compile_options(awq_options INTERFACE
-                       $<$<COMPILE_LANGUAGE:CXX>:${AWQ_WARNINGS};${AWQ_HARDENING};-fno-math-errno>)
+                       $<$<COMPILE_LANGUAGE:CXX>:${AWQ_WARNINGS};${AWQ_HARDENING};-fno-math-errno>
+                       $<$<COMPILE_LANGUAGE:CUDA>:-Xcompiler=-Wall,-Wextra>)
 target_link_options(awq_options INTERFACE -Wl,-z,relro,-z,now)
 if(AWQ_SANITIZE)
   target_compile_options(awq_options INTERFACE -U_FORTIFY_SOURCE

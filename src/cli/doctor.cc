@@ -21,7 +21,7 @@ Json device_json(const CudaDeviceInfo& info) {
 Status doctor(bool json) {
   const std::unique_ptr<Device> cpu = make_cpu_device();
   const auto driver = cuda_driver();
-  const auto devices = cuda_devices();
+  const auto devices = cuda_devices(true);
   Json result = {{"cpu", cpu->description()},
                  {"cpu_backends", cpu_backends()},
                  {"cuda_architectures", cuda_architectures()},

@@ -29,7 +29,13 @@ Result<Backend> make_backend(const BackendOptions& options) {
     if (cuda_architectures().empty() || options.backend != "auto") return cpu_backend(options, "");
     const auto devices = cuda_devices();
     if (!devices.ok()) return cpu_backend(options, cat(devices.error().message, "; using the CPU"));
-    return cuda_backend(options, devices.value().front().ordinal);
+    std::string remark;
+    for (const CudaDeviceInfo& info : devices.value()) {
+      auto backend = cuda_backend(options, info.ordinal);
+      if (backend.ok()) return backend;
+      if (remark.empty()) remark = backend.error().message;
+    }
+    return cpu_backend(options, cat(remark, "; using the CPU"));
   }
   if (device.substr(0, 4) == "cuda") {
     int ordinal = 0;

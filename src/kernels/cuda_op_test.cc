@@ -7,6 +7,8 @@
 namespace awq {
 namespace {
 
+using Shape = std::pair<int64_t, int64_t>;
+
 class CudaOp : public testing::Test {
  protected:
   void SetUp() override {
@@ -63,7 +65,8 @@ class CudaOp : public testing::Test {
 TEST_F(CudaOp, QuantizedProducts) {
   for (const int bits : {4, 3, 2, 8}) {
     for (const int64_t group : {128, 64, 32, 0, 16}) {
-      for (const auto& [out, in] : {std::pair<int64_t, int64_t>{48, 576}, {192, 1536}, {7, 96}, {160, 512}}) {
+      for (const auto& [out, in] : std::initializer_list<Shape>{{48, 576}, {192, 1536}, {7, 96},
+                                                                {160, 512}}) {
         const QuantWeight weight = data.quant_weight(out, in, {bits, group, group == 64});
         const auto oracle = scalar.pack_quant(*host, weight);
         const auto packed = cuda.pack_quant(*device, weight);
@@ -74,7 +77,8 @@ TEST_F(CudaOp, QuantizedProducts) {
           std::vector<float> want(static_cast<size_t>(rows * out));
           float* y = up(std::vector<float>(want.size(), -7.0f));
           cuda.matmul(*device, {up(x), rows, in}, *packed, device_bias, {y, rows, out});
-          scalar.matmul(*host, {x.data(), rows, in}, *oracle, bias.data(), {want.data(), rows, out});
+          scalar.matmul(*host, {x.data(), rows, in}, *oracle, bias.data(),
+                        {want.data(), rows, out});
           expect_close(down(y, want.size()), want, rows, 3e-3,
                        cat(format_name(weight.format), " ", out, "x", in, ", ", rows, " rows"));
         }
@@ -86,14 +90,16 @@ TEST_F(CudaOp, QuantizedProducts) {
 
 TEST_F(CudaOp, FloatProductsAndEmbedding) {
   for (const DType dtype : {DType::f32, DType::f16, DType::bf16}) {
-    for (const auto& [out, in] : {std::pair<int64_t, int64_t>{17, 33}, {48, 576}, {300, 1500}, {512, 512}}) {
+    for (const auto& [out, in] : std::initializer_list<Shape>{{17, 33}, {48, 576}, {300, 1500},
+                                                              {512, 512}}) {
       const std::vector<float> values = data.normal(out * in);
       std::vector<uint16_t> halves;
       for (const float v : values) {
         halves.push_back(dtype == DType::f16 ? float_to_half(v) : float_to_bfloat(v));
       }
       const FloatWeight weight = {
-          dtype == DType::f32 ? static_cast<const void*>(values.data()) : halves.data(), dtype, out, in};
+          dtype == DType::f32 ? static_cast<const void*>(values.data()) : halves.data(), dtype,
+          out, in};
       const auto oracle = scalar.pack_float(*host, weight);
       const auto packed = cuda.pack_float(*device, weight);
       for (const int64_t rows : {1, 3, 8, 9, 40, 129}) {
@@ -101,7 +107,7 @@ TEST_F(CudaOp, FloatProductsAndEmbedding) {
         float* y = up(std::vector<float>(want.size(), -7.0f));
         cuda.matmul(*device, {up(x), rows, in}, *packed, nullptr, {y, rows, out});
         scalar.matmul(*host, {x.data(), rows, in}, *oracle, nullptr, {want.data(), rows, out});
-        const double tolerance = dtype == DType::bf16 && rows > 8 ? 1e-2 : 2e-3;
+        const double tolerance = dtype == DType::bf16 && rows > 4 ? 1e-2 : 2e-3;
         expect_close(down(y, want.size()), want, rows, tolerance,
                      cat(dtype_name(dtype), " ", out, "x", in, ", ", rows, " rows"));
       }
@@ -139,14 +145,49 @@ TEST_F(CudaOp, Norms) {
 }
 
 TEST_F(CudaOp, Rope) {
-  const std::vector<int32_t> positions = {0, 1, 7, 2000};
-  const std::vector<float> frequency = {1.0f, 0.3f, 0.02f, 0.001f};
-  for (const RopePairing pairing : {RopePairing::half, RopePairing::interleaved}) {
-    for (const int64_t dim : {8, 12}) {
-      compare(data.normal(4 * 3 * dim), 4, 3e-5, "rope", [&](const Ops& ops, Matrix x, bool) {
-        ops.rope(*ops.device, {x, 3, dim, 8, positions, frequency, 1.2f, pairing});
-      });
+  for (const int64_t rows : {4, 1100}) {
+    std::vector<int32_t> positions;
+    for (int64_t i = 0; i < rows; ++i) positions.push_back(data.integer(0, 8191));
+    for (const RopePairing pairing : {RopePairing::half, RopePairing::interleaved}) {
+      for (const auto& [dim, rotary] : std::initializer_list<Shape>{{64, 64}, {80, 32}, {20, 10},
+                                                                    {8, 0}, {256, 256}}) {
+        std::vector<float> frequency;
+        for (int64_t i = 0; i < rotary / 2; ++i) {
+          frequency.push_back(
+              std::pow(10000.0f, -2.0f * static_cast<float>(i) / static_cast<float>(rotary)));
+        }
+        compare(data.normal(rows * (3 * dim + 5)), rows, 2e-6, cat("rope ", dim, " ", rotary),
+                [&](const Ops& ops, Matrix x, bool) {
+                  RopeArgs args;
+                  args.x = x.slice_cols(2, 3 * dim);
+                  args.heads = 3, args.head_dim = dim, args.rotary_dim = rotary;
+                  args.positions = positions, args.inverse_frequency = frequency;
+                  args.magnitude = 1.25f, args.pairing = pairing;
+                  ops.rope(*ops.device, args);
+                });
+      }
     }
+  }
+}
+
+TEST_F(CudaOp, RowsMayLieApart) {
+  const std::vector<float> weight = data.normal(32), bias = data.normal(48);
+  const QuantWeight quant = data.quant_weight(48, 96, {4, 32, false});
+  for (const int64_t rows : {1, 6, 20, 200}) {
+    compare(data.normal(rows * 400), rows, 2e-3, "slices", [&](const Ops& ops, Matrix x, bool on) {
+      Device& d = *ops.device;
+      const auto packed = ops.pack_quant(d, quant);
+      const Matrix a = x.slice_cols(4, 96), b = x.slice_cols(104, 96), y = x.slice_cols(208, 48);
+      NormArgs args;
+      args.x = a, args.y = b, args.heads = 3;
+      args.weight = on ? up(weight) : weight.data();
+      ops.norm(d, args);
+      ops.matmul(d, b, *packed, on ? up(bias) : bias.data(), y);
+      ops.act_mul(d, Activation::silu, a, b, a);
+      ops.add_norm(d, a, b, args);
+      d.synchronize();
+    });
+    buffers.clear();
   }
 }
 
@@ -167,52 +208,94 @@ TEST_F(CudaOp, Elementwise) {
   }
 }
 
-TEST_F(CudaOp, Attention) {
-  struct Case {
-    int64_t heads, kv_heads, dim, past, count;
-    bool causal = true;
-    int64_t window = 0;
-    float softcap = 0;
-    bool alibi = false;
+struct AttentionCase {
+  int64_t heads, kv_heads, dim;
+  std::vector<std::pair<int64_t, int64_t>> segments;  // past, count
+  bool causal = true;
+  int64_t window = 0;
+  float softcap = 0;
+  bool alibi = false;
+};
+
+// Few pairs and many, parts of the keys or not, whole tiles and tails of everything.
+const AttentionCase kAttention[] = {
+    {9, 3, 64, {{0, 40}}},
+    {9, 3, 64, {{700, 1}}},
+    {9, 3, 64, {{3, 1}, {300, 2}, {0, 7}, {64, 70}}},
+    {32, 32, 128, {{900, 1}}},
+    {8, 2, 128, {{0, 300}, {5, 64}}},
+    {32, 8, 128, {{3000, 8}, {2999, 1}}},
+    {4, 4, 80, {{20, 33}, {1000, 16}}},
+    {4, 4, 96, {{77, 65}}},
+    {4, 1, 20, {{30, 1}, {5, 90}}},
+    {4, 2, 72, {{0, 130}}},
+    {8, 1, 256, {{130, 12}, {0, 100}}},
+    {8, 4, 256, {{2000, 20}, {2000, 1}}},
+    {4, 4, 160, {{9, 50}}},
+    {2, 1, 8, {{0, 1}, {0, 5}, {0, 200}}},
+    {6, 2, 32, {{90, 10}, {0, 100}, {90, 1}}, false},
+    {6, 2, 32, {{500, 1}, {0, 150}, {1000, 60}}, true, 17},
+    {6, 2, 48, {{100, 1}, {60, 40}}, true, 0, 30.0f},
+    {6, 2, 16, {{100, 1}, {60, 40}}, true, 0, 0, true},
+    {6, 3, 96, {{300, 3}, {10, 66}}, true, 64, 50.0f, true},
+    {40, 1, 64, {{33, 1}, {9, 40}}},
+};
+
+// Appends keys and values through the table's own kv_append, then attends; q becomes the result.
+void attend(const Ops& ops, const AttentionCase& c, DType dtype, const std::vector<float>& kv,
+            Matrix q, const std::vector<float>& slopes) {
+  Device& device = *ops.device;
+  std::vector<DeviceBuffer> memory;
+  const auto on_device = [&](const std::vector<float>& values) {
+    memory.emplace_back(device, values.size() * sizeof(float));
+    device.upload(memory.back().data(), values.data(), values.size() * sizeof(float));
+    return memory.back().as<float>();
   };
-  const Case cases[] = {{9, 3, 64, 0, 40},  {9, 3, 64, 700, 1},      {32, 32, 128, 900, 1},
-                        {4, 4, 80, 20, 33}, {8, 1, 256, 130, 12},    {2, 1, 8, 0, 5},
-                        {6, 2, 32, 90, 10, false}, {6, 2, 48, 500, 30, true, 17, 30.0f, true}};
-  for (const Case& c : cases) {
+  float* source = on_device(kv);
+  std::vector<Segment> segments;
+  int64_t first = 0;
+  for (const auto& [past, count] : c.segments) {
+    const int64_t total = past + count, width = c.kv_heads * c.dim;
+    // Beyond what is appended lies what must not be read.
+    const std::vector<float> nothing(static_cast<size_t>((total + 3) * width), NAN);
+    const KvView view{on_device(nothing), on_device(nothing), dtype, (total + 3) * c.dim};
+    const Segment all{0, total, 0, view};
+    ops.kv_append(device, {{source, total, width}, {source + 1000, total, width}, c.kv_heads, c.dim,
+                           {&all, 1}});
+    segments.push_back({first, count, past, view});
+    first += count;
+  }
+  AttentionArgs args;
+  args.q = q;
+  args.out = {on_device(std::vector<float>(static_cast<size_t>(q.rows * q.cols), -9)), q.rows,
+              q.cols};
+  args.heads = c.heads, args.kv_heads = c.kv_heads, args.head_dim = c.dim;
+  args.scale = 1 / std::sqrt(static_cast<float>(c.dim));
+  args.softcap = c.softcap, args.window = c.window, args.causal = c.causal;
+  args.alibi_slopes = slopes;
+  args.segments = segments;
+  ops.attention(device, args);
+  ops.scale(device, q, 0);
+  ops.add(device, args.out, q);
+  device.synchronize();
+}
+
+TEST_F(CudaOp, Attention) {
+  for (const AttentionCase& c : kAttention) {
+    int64_t rows = 0, total = 0;
+    for (const auto& [past, count] : c.segments) {
+      rows += count, total = std::max(total, past + count);
+    }
+    const std::vector<float> kv = data.normal(total * c.kv_heads * c.dim + 1000);
+    std::vector<float> slopes;
+    for (int64_t h = 0; c.alibi && h < c.heads; ++h) {
+      slopes.push_back(0.1f / static_cast<float>(h + 1));
+    }
     for (const DType dtype : {DType::f32, DType::f16}) {
-      const int64_t total = c.past + c.count, width = c.kv_heads * c.dim;
-      const auto bytes = static_cast<size_t>((total + 3) * width * 4);
-      std::vector<float> keys = data.normal(total * width), values = data.normal(total * width);
-      std::vector<float> slopes = data.normal(c.alibi ? c.heads : 0);
-      compare(data.normal(c.count * c.heads * c.dim), c.count, dtype == DType::f32 ? 2e-5 : 1e-4,
-              cat(c.heads, " heads of ", c.dim, ", past ", c.past),
-              [&](const Ops& ops, Matrix q, bool on_device) {
-                std::vector<std::byte> cache[2] = {std::vector<std::byte>(bytes),
-                                                   std::vector<std::byte>(bytes)};
-                KvView kv{on_device ? up(cache[0]) : cache[0].data(),
-                          on_device ? up(cache[1]) : cache[1].data(), dtype, (total + 3) * c.dim};
-                Segment all{0, total, 0, kv};
-                const Matrix k(on_device ? up(keys) : keys.data(), total, width);
-                const Matrix v(on_device ? up(values) : values.data(), total, width);
-                ops.kv_append(*ops.device, {k, v, c.kv_heads, c.dim, {&all, 1}});
-                std::vector<float> out(static_cast<size_t>(q.rows * q.cols));
-                const Segment segment{0, c.count, c.past, kv};
-                AttentionArgs args;
-                args.q = q;
-                args.out = Matrix(on_device ? up(out) : out.data(), q.rows, q.cols);
-                args.heads = c.heads;
-                args.kv_heads = c.kv_heads;
-                args.head_dim = c.dim;
-                args.scale = 0.2f;
-                args.softcap = c.softcap;
-                args.window = c.window;
-                args.alibi_slopes = slopes;
-                args.causal = c.causal;
-                args.segments = {&segment, 1};
-                ops.attention(*ops.device, args);
-                ops.scale(*ops.device, q, 0);
-                ops.add(*ops.device, args.out, q);
-              });
+      compare(data.normal(rows * c.heads * c.dim, 2), rows, 2e-5,
+              cat(c.heads, "/", c.kv_heads, " heads of ", c.dim, " ", dtype_name(dtype), ", past ",
+                  c.segments[0].first),
+              [&](const Ops& ops, Matrix q, bool) { attend(ops, c, dtype, kv, q, slopes); });
       buffers.clear();
     }
   }
@@ -261,7 +344,9 @@ TEST_F(CudaOp, Calibration) {
   const std::vector<double> got_sums = down(dsums, sums.size());
   const std::vector<double> got_losses = down(dlosses, losses.size());
   for (size_t i = 0; i < sums.size(); ++i) EXPECT_NEAR(got_sums[i], sums[i], 1e-4 * sums[i]);
-  for (size_t i = 0; i < losses.size(); ++i) EXPECT_NEAR(got_losses[i], losses[i], 1e-4 * losses[i]);
+  for (size_t i = 0; i < losses.size(); ++i) {
+    EXPECT_NEAR(got_losses[i], losses[i], 1e-4 * losses[i]);
+  }
 }
 
 TEST_F(CudaOp, MemoryThatIsNotThereIsSaid) {

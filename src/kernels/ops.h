@@ -120,6 +120,12 @@ struct RowScore {
 
 /// What a backend offers. Functions take the table's device first; shapes are checked by the
 /// launcher. A null fused entry means that callers compose it from the others.
+///
+/// Matrices, KV caches and the pointers of biases, norms, `s`, `h`, `sums` and `losses` are device
+/// memory. Host memory: all spans (token ids, targets, positions, frequencies, slopes, segments),
+/// the sources of pack_float and pack_quant, and the results of argmax, score and divergence, which
+/// those calls wait for. All other work may still be running when a call returns; the host memory
+/// that it was given may go away nevertheless.
 struct Ops {
   std::string_view name;  ///< "scalar", "avx2", "avx512"
   Device* device = nullptr;
@@ -151,10 +157,11 @@ struct Ops {
   void (*scale)(Device&, Matrix x, float s) = nullptr;
   /// x = c * tanh(x / c)
   void (*softcap)(Device&, Matrix x, float c) = nullptr;
-  /// out[t] = index of the largest of x[t, :], the first on ties; NaN never wins.
+  /// out[t] = index of the largest of x[t, :], the first on ties; NaN never wins. `out` lies in
+  /// host memory; the call waits for it.
   void (*argmax)(Device&, Matrix x, int32_t* out) = nullptr;
 
-  // Evaluation. Results lie in host memory; the calls wait for them.
+  // Evaluation. Results and `p_scores`, `q_scores` lie in host memory; the calls wait for them.
   /// scores[t] of logits[t, :] and targets[t].
   void (*score)(Device&, Matrix logits, std::span<const int32_t> targets,
                 RowScore* scores) = nullptr;
@@ -164,11 +171,12 @@ struct Ops {
                      const RowScore* q_scores, double* kl) = nullptr;
 
   // Calibration and search.
-  /// h += x^T x, h [dim, dim] row-major; both triangles are kept.
+  /// h += x^T x, h [dim, dim] row-major on the device; both triangles are kept.
   void (*gram)(Device&, Matrix x, float* h) = nullptr;
-  /// sums[i] += sum over rows of |x[t, i]|
+  /// sums[i] += sum over rows of |x[t, i]|; `sums` [dim] on the device
   void (*abs_sum)(Device&, Matrix x, double* sums) = nullptr;
-  /// losses[o] = e[o, :] h e[o, :]^T with h [in, in] symmetric: the rows of tr(E H E^T).
+  /// losses[o] = e[o, :] h e[o, :]^T with h [in, in] symmetric: the rows of tr(E H E^T). All on the
+  /// device.
   void (*quadratic_form)(Device&, Matrix e, const float* h, double* losses) = nullptr;
 
   /// A random weight for measurements, made on the device: uniform codes, varied scales and zeros,

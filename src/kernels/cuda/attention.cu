@@ -1,12 +1,11 @@
-// Attention over one sequence's cache, for any head size up to 256. A block serves one kv head and up
-// to eight (row, head) pairs that read the same keys: the query heads that share the kv head, then
-// the next rows. Each warp takes every fourth key of the block's part and keeps a softmax of its own;
-// parts are merged in a fixed order.
-#include <cuda_fp16.h>
-
+// Attention over one sequence's cache, for any head size up to 256, in f32. A block serves one kv
+// head and up to eight pairs (attend.cuh). Each warp takes every fourth key of the block's part and
+// keeps a softmax of its own; parts are merged in a fixed order. Many pairs of an f16 cache go to
+// attend_tiles.cu instead.
 #include <algorithm>
 
 #include "kernels/check_shapes.h"
+#include "kernels/cuda/attend.cuh"
 #include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/rows.h"
 
@@ -15,30 +14,8 @@ namespace {
 
 constexpr int kPairs = 8, kWarps = 4;
 
-struct Attend {
-  const float* q;
-  float* out;
-  int64_t q_stride, out_stride;
-  const void *k, *v;
-  int64_t head_stride;
-  int heads, kv_heads, head_dim, rows;
-  int64_t past, window;
-  float scale, softcap;
-  const float* slopes;
-  bool causal;
-  int splits;
-  float* partial;  // [splits][rows * heads][head_dim + 2]: sums, largest score, total; or null
-};
-
 __device__ inline float element(const float* p, int64_t i) { return p[i]; }
 __device__ inline float element(const __half* p, int64_t i) { return __half2float(p[i]); }
-
-__device__ inline int64_t first_key(const Attend& a, int64_t position) {
-  return a.window > 0 && position + 1 > a.window ? position + 1 - a.window : 0;
-}
-__device__ inline int64_t end_key(const Attend& a, int64_t position) {
-  return a.causal ? position + 1 : a.past + a.rows;
-}
 
 // A softmax in progress: sums of e^(score - most) v, and of e^(score - most).
 template <int kPerLane>
@@ -58,8 +35,8 @@ struct Softmax {
 template <class T, int kPerLane>
 __global__ void __launch_bounds__(kWarps * 32) attend(Attend a) {
   const int lane = threadIdx.x % 32, warp = threadIdx.x / 32, kv_head = blockIdx.y;
-  const int shared_heads = a.heads / a.kv_heads, pairs = a.rows * shared_heads;
-  const int first = blockIdx.x * kPairs, count = min(kPairs, pairs - first);
+  const int shared_heads = a.shared_heads();
+  const int first = blockIdx.x * kPairs, count = min(kPairs, a.pairs() - first);
   const T* keys = static_cast<const T*>(a.k) + kv_head * a.head_stride;
   const T* values = static_cast<const T*>(a.v) + kv_head * a.head_stride;
 
@@ -131,8 +108,7 @@ __global__ void __launch_bounds__(kWarps * 32) attend(Attend a) {
     float* out = a.out + row * a.out_stride + head * a.head_dim;
     float factor = 1 / all.total;
     if (a.partial != nullptr) {
-      const int64_t at = (static_cast<int64_t>(blockIdx.z) * a.rows + row) * a.heads + head;
-      out = a.partial + at * (a.head_dim + 2);
+      out = partial_sums(a, static_cast<int>(blockIdx.z), row, head);
       factor = 1;
       if (lane == 0) {
         out[a.head_dim] = all.most;
@@ -168,9 +144,8 @@ __global__ void merge_parts(Attend a) {
 }
 
 template <class T>
-void launch(CudaDevice& cuda, const Attend& a) {
-  const int pairs = a.rows * (a.heads / a.kv_heads);
-  const dim3 grid(static_cast<unsigned>((pairs + kPairs - 1) / kPairs),
+void launch_pairs(CudaDevice& cuda, const Attend& a) {
+  const dim3 grid(static_cast<unsigned>((a.pairs() + kPairs - 1) / kPairs),
                   static_cast<unsigned>(a.kv_heads), static_cast<unsigned>(a.splits));
   const int threads = kWarps * 32;
   if (a.head_dim <= 64) {
@@ -181,18 +156,35 @@ void launch(CudaDevice& cuda, const Attend& a) {
     attend<T, 8><<<grid, threads, 0, cuda.stream()>>>(a);
   }
   check_launch("attention");
+}
+
+// Enough parts of the keys to fill the device, none shorter than 64 keys (256 for tiles).
+int choose_splits(const CudaDevice& cuda, const Attend& a, bool tiles) {
+  const int64_t per_block = tiles ? kTilePairs : kPairs;
+  const int64_t blocks = (a.pairs() + per_block - 1) / per_block * a.kv_heads;
+  const int64_t seen = a.past + a.rows;
+  const int64_t keys = a.window > 0 ? std::min(seen, a.window + a.rows) : seen;
+  const int64_t wanted = (tiles ? 2 : 4) * cuda.multiprocessors() / blocks;
+  return static_cast<int>(std::clamp<int64_t>(std::min(wanted, keys / (tiles ? 256 : 64)), 1, 64));
+}
+
+void launch(CudaDevice& cuda, Attend a, DType dtype) {
+  const bool tiles = dtype == DType::f16 && a.pairs() >= 16 && tiles_attend(a);
+  a.splits = choose_splits(cuda, a, tiles);
+  if (a.splits > 1) {
+    const int64_t floats = static_cast<int64_t>(a.splits) * a.rows * a.heads * (a.head_dim + 2);
+    a.partial = static_cast<float*>(cuda.scratch(1, static_cast<size_t>(floats) * sizeof(float)));
+  }
+  if (tiles) {
+    launch_tiles(cuda, a);
+  } else if (dtype == DType::f16) {
+    launch_pairs<__half>(cuda, a);
+  } else {
+    launch_pairs<float>(cuda, a);
+  }
   if (a.partial == nullptr) return;
   merge_parts<<<static_cast<unsigned>(a.rows * a.heads), 128, 0, cuda.stream()>>>(a);
   check_launch("attention's merge");
-}
-
-// Enough parts of the keys to fill the device, none shorter than 64 keys.
-int choose_splits(const CudaDevice& cuda, const Attend& a) {
-  const int64_t pairs = static_cast<int64_t>(a.rows) * (a.heads / a.kv_heads);
-  const int64_t blocks = (pairs + kPairs - 1) / kPairs * a.kv_heads;
-  const int64_t keys = a.past + a.rows;
-  const int64_t wanted = 4 * cuda.multiprocessors() / blocks;
-  return static_cast<int>(std::clamp<int64_t>(std::min(wanted, keys / 64), 1, 64));
 }
 
 template <class T>
@@ -235,21 +227,12 @@ void attention(Device& device, const AttentionArgs& args) {
       args.alibi_slopes.empty() ? nullptr : on_device(cuda, 0, args.alibi_slopes);
   for (const Segment& segment : args.segments) {
     if (segment.count == 0) continue;
-    Attend a{args.q.row(segment.first), args.out.row(segment.first), args.q.stride,
-             args.out.stride, segment.kv.k, segment.kv.v, segment.kv.head_stride,
-             static_cast<int>(args.heads), static_cast<int>(args.kv_heads),
-             static_cast<int>(args.head_dim), static_cast<int>(segment.count), segment.past,
-             args.window, args.scale, args.softcap, slopes, args.causal, 1, nullptr};
-    a.splits = choose_splits(cuda, a);
-    if (a.splits > 1) {
-      a.partial = static_cast<float*>(cuda.scratch(
-          1, static_cast<size_t>(a.splits * a.rows * a.heads * (a.head_dim + 2)) * sizeof(float)));
-    }
-    if (segment.kv.dtype == DType::f16) {
-      launch<__half>(cuda, a);
-    } else {
-      launch<float>(cuda, a);
-    }
+    const Attend a{args.q.row(segment.first), args.out.row(segment.first), args.q.stride,
+                   args.out.stride, segment.kv.k, segment.kv.v, segment.kv.head_stride,
+                   static_cast<int>(args.heads), static_cast<int>(args.kv_heads),
+                   static_cast<int>(args.head_dim), static_cast<int>(segment.count), segment.past,
+                   args.window, args.scale, args.softcap, slopes, args.causal, 1, nullptr};
+    launch(cuda, a, segment.kv.dtype);
   }
 }
 

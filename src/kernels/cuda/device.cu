@@ -21,8 +21,9 @@ void check(cudaError_t status, const char* what) {
 
 void check(cublasStatus_t status, const char* what) {
   if (status == CUBLAS_STATUS_SUCCESS) return;
-  std::fprintf(stderr, "awq: cuBLAS failed in %s with status %d; start again (or use --device cpu)\n",
-               what, static_cast<int>(status));
+  std::fprintf(stderr,
+               "awq: cuBLAS failed in %s with status %d; start again (or use --device cpu)\n", what,
+               static_cast<int>(status));
   _exit(1);
 }
 
@@ -30,13 +31,14 @@ namespace {
 
 class Owner : public CudaDevice {
  public:
-  Owner(int ordinal, uint64_t limit) : limit_(limit), pool_(0) {
-    check(cudaSetDevice(ordinal), "choosing the device");
+  Owner(int ordinal, uint64_t limit) : ordinal_(ordinal), limit_(limit), pool_(0) {
+    use();
     check(cudaGetDeviceProperties(&properties_, ordinal), "reading the device's properties");
     check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "making a stream");
   }
 
   ~Owner() override {
+    use();
     for (Scratch& scratch : scratch_) {
       if (scratch.data != nullptr) Owner::release(scratch.data, scratch.bytes);
     }
@@ -50,6 +52,7 @@ class Owner : public CudaDevice {
   }
 
   void* allocate(size_t bytes) override {
+    use();
     void* data = nullptr;
     const size_t whole = std::max<size_t>(bytes, 1);
     const bool allowed = limit_ == 0 || held_ + whole <= limit_;
@@ -65,6 +68,7 @@ class Owner : public CudaDevice {
   }
 
   void release(void* data, size_t bytes) override {
+    use();
     check(cudaStreamSynchronize(stream_), "work before memory was released");
     check(cudaFree(data), "releasing memory");
     held_ -= std::max<size_t>(bytes, 1);
@@ -72,12 +76,14 @@ class Owner : public CudaDevice {
 
   void upload(void* device, const void* host, size_t bytes) override {
     if (bytes == 0) return;
+    use();
     check(cudaMemcpyAsync(device, host, bytes, cudaMemcpyHostToDevice, stream_), "an upload");
     check(cudaStreamSynchronize(stream_), "an upload");  // `host` may go away
   }
 
   void download(void* host, const void* device, size_t bytes) override {
     if (bytes == 0) return;
+    use();
     check(cudaMemcpyAsync(host, device, bytes, cudaMemcpyDeviceToHost, stream_), "a download");
     check(cudaStreamSynchronize(stream_), "a download");
   }
@@ -85,8 +91,12 @@ class Owner : public CudaDevice {
   void synchronize() override { check(cudaStreamSynchronize(stream_), "the work so far"); }
   ThreadPool& pool() override { return pool_; }
 
-  cudaStream_t stream() override { return stream_; }
+  cudaStream_t stream() override {
+    use();
+    return stream_;
+  }
   cublasHandle_t blas() override {
+    use();
     if (blas_ == nullptr) blas_ = create_blas(stream_);
     return blas_;
   }
@@ -113,6 +123,9 @@ class Owner : public CudaDevice {
     size_t bytes = 0;
   };
 
+  // The current device is a property of the host thread, and each of them may come here.
+  void use() const { check(cudaSetDevice(ordinal_), "choosing the device"); }
+
   std::string no_room(size_t bytes) const {
     size_t free = 0, total = 0;
     cudaMemGetInfo(&free, &total);
@@ -126,6 +139,7 @@ class Owner : public CudaDevice {
   cudaDeviceProp properties_{};
   cudaStream_t stream_ = nullptr;
   cublasHandle_t blas_ = nullptr;
+  int ordinal_ = 0;
   uint64_t limit_ = 0, held_ = 0, peak_ = 0;
   Scratch scratch_[4];
   ThreadPool pool_;
@@ -157,13 +171,15 @@ Result<std::string> cuda_driver() {
   return cat(version / 1000, ".", version % 1000 / 10);
 }
 
-Result<std::vector<CudaDeviceInfo>> cuda_devices() {
+Result<std::vector<CudaDeviceInfo>> cuda_devices(bool with_free) {
   AWQ_ASSIGN(const std::string driver, cuda_driver());
   int count = 0;
   const cudaError_t status = cudaGetDeviceCount(&count);
   if (status != cudaSuccess || count == 0) {
     return resource_error(cat("no CUDA device: ", cudaGetErrorString(status)));
   }
+  int current = 0;
+  cudaGetDevice(&current);
   std::vector<CudaDeviceInfo> devices;
   for (int i = 0; i < count; ++i) {
     cudaDeviceProp p;
@@ -171,11 +187,13 @@ Result<std::vector<CudaDeviceInfo>> cuda_devices() {
     CudaDeviceInfo info{i, p.name, p.major, p.minor, p.multiProcessorCount, p.totalGlobalMem, 0,
                         static_cast<uint64_t>(p.l2CacheSize)};
     size_t free = 0, total = 0;
-    if (cudaSetDevice(i) == cudaSuccess && cudaMemGetInfo(&free, &total) == cudaSuccess) {
+    if (with_free && cudaSetDevice(i) == cudaSuccess &&
+        cudaMemGetInfo(&free, &total) == cudaSuccess) {
       info.free = free;
     }
     devices.push_back(std::move(info));
   }
+  if (with_free) cudaSetDevice(current);
   return devices;
 }
 

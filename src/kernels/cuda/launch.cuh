@@ -23,18 +23,6 @@ __device__ inline T block_sum(T value, T* shared) {
   return total;
 }
 
-__device__ inline float block_max(float value, float* shared) {
-  for (int lanes = 16; lanes > 0; lanes /= 2) {
-    value = fmaxf(value, __shfl_xor_sync(~0u, value, lanes));
-  }
-  __syncthreads();
-  if (threadIdx.x % 32 == 0) shared[threadIdx.x / 32] = value;
-  __syncthreads();
-  float most = shared[0];
-  for (unsigned w = 1; w < blockDim.x / 32; ++w) most = fmaxf(most, shared[w]);
-  return most;
-}
-
 /// A host array in device scratch. From pageable memory the copy is staged before the call returns,
 /// so `host` may go away, and the stream keeps the order of use.
 template <class T>

@@ -1,4 +1,6 @@
 // Norms, positions, activations and sums, one block per row. Sums run in a fixed order.
+#include <algorithm>
+
 #include "kernels/check_shapes.h"
 #include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/rows.h"
@@ -55,19 +57,30 @@ void launch_norm(Device& device, const NormArgs& args, Matrix x, const Matrix* a
   check_launch("a norm");
 }
 
-__global__ void rope_rows(float* x, int64_t stride, int heads, int head_dim, int half,
-                          const int32_t* positions, const float* frequency, float magnitude,
-                          bool interleaved) {
-  float* row = x + blockIdx.x * stride;
-  const auto position = static_cast<float>(positions[blockIdx.x]);
-  for (int i = threadIdx.x; i < heads * half; i += blockDim.x) {
-    const int head = i / half, pair = i % half;
+// Host arrays travel as an argument of the kernel: no copy, nothing to wait for.
+constexpr int kRopeRows = 512, kRopePairs = 128;
+struct RopeRows {
+  float* x;
+  int64_t stride;
+  int heads, head_dim, half;
+  float magnitude;
+  bool interleaved;
+  int32_t positions[kRopeRows];
+  float frequency[kRopePairs];
+};
+static_assert(sizeof(RopeRows) <= 4096, "what a kernel may be given");
+
+__global__ void rope_rows(const __grid_constant__ RopeRows r) {
+  float* row = r.x + blockIdx.x * r.stride;
+  const auto position = static_cast<float>(r.positions[blockIdx.x]);
+  for (int i = threadIdx.x; i < r.heads * r.half; i += blockDim.x) {
+    const int head = i / r.half, pair = i % r.half;
     float sine, cosine;
-    sincosf(position * frequency[pair], &sine, &cosine);
-    sine *= magnitude;
-    cosine *= magnitude;
-    float* first = row + head * head_dim + (interleaved ? 2 * pair : pair);
-    float* second = first + (interleaved ? 1 : half);
+    sincosf(position * r.frequency[pair], &sine, &cosine);
+    sine *= r.magnitude;
+    cosine *= r.magnitude;
+    float* first = row + head * r.head_dim + (r.interleaved ? 2 * pair : pair);
+    float* second = first + (r.interleaved ? 1 : r.half);
     const float a = *first, b = *second;
     *first = a * cosine - b * sine;
     *second = a * sine + b * cosine;
@@ -88,10 +101,9 @@ __device__ float activate(Activation kind, float x) {
 // One thread per element of [rows, cols]: y = f(x, y, row, column).
 template <class F>
 __global__ void each_element(Matrix x, Matrix y, F f) {
-  const int64_t step = static_cast<int64_t>(gridDim.x) * blockDim.x;
-  for (int64_t i = blockIdx.x * static_cast<int64_t>(blockDim.x) + threadIdx.x;
-       i < x.rows * x.cols; i += step) {
-    const int64_t row = i / x.cols, column = i % x.cols;
+  const int64_t column = blockIdx.x * static_cast<int64_t>(blockDim.x) + threadIdx.x;
+  if (column >= x.cols) return;
+  for (int64_t row = blockIdx.y; row < x.rows; row += gridDim.y) {
     float& to = y.data[row * y.stride + column];
     to = f(x.data[row * x.stride + column], to, row, column);
   }
@@ -99,10 +111,10 @@ __global__ void each_element(Matrix x, Matrix y, F f) {
 
 template <class F>
 void launch_each(Device& device, Matrix x, Matrix y, F f) {
-  const int64_t count = x.rows * x.cols;
-  if (count == 0) return;
-  const auto blocks = static_cast<unsigned>(std::min<int64_t>((count + 255) / 256, 4096));
-  each_element<<<blocks, 256, 0, cuda_device(device).stream()>>>(x, y, f);
+  if (x.rows * x.cols == 0) return;
+  const dim3 grid(static_cast<unsigned>((x.cols + kRowThreads - 1) / kRowThreads),
+                  static_cast<unsigned>(std::min<int64_t>(x.rows, 65535)));
+  each_element<<<grid, kRowThreads, 0, cuda_device(device).stream()>>>(x, y, f);
   check_launch("an elementwise op");
 }
 
@@ -118,8 +130,7 @@ __global__ void sum_columns(Matrix x, double* sums) {
 
 void norm(Device& device, const NormArgs& args) {
   check_norm(args);
-  NormArgs in = args;
-  launch_norm(device, in, args.x, nullptr);
+  launch_norm(device, args, args.x, nullptr);
 }
 
 void add_norm(Device& device, Matrix x, Matrix residual, const NormArgs& args) {
@@ -131,14 +142,18 @@ void add_norm(Device& device, Matrix x, Matrix residual, const NormArgs& args) {
 void rope(Device& device, const RopeArgs& args) {
   check_rope(args);
   if (args.x.rows == 0) return;
-  CudaDevice& cuda = cuda_device(device);
-  const int32_t* positions = on_device(cuda, 0, args.positions);
-  const float* frequency = on_device(cuda, 1, args.inverse_frequency);
-  rope_rows<<<static_cast<unsigned>(args.x.rows), kRowThreads, 0, cuda.stream()>>>(
-      args.x.data, args.x.stride, static_cast<int>(args.heads), static_cast<int>(args.head_dim),
-      static_cast<int>(args.rotary_dim / 2), positions, frequency, args.magnitude,
-      args.pairing == RopePairing::interleaved);
-  check_launch("RoPE");
+  AWQ_CHECK(args.rotary_dim <= 2 * kRopePairs, args.rotary_dim);
+  RopeRows rows{nullptr, args.x.stride, static_cast<int>(args.heads),
+                static_cast<int>(args.head_dim), static_cast<int>(args.rotary_dim / 2),
+                args.magnitude, args.pairing == RopePairing::interleaved, {}, {}};
+  std::copy(args.inverse_frequency.begin(), args.inverse_frequency.end(), rows.frequency);
+  for (int64_t first = 0; first < args.x.rows; first += kRopeRows) {
+    const int64_t count = std::min<int64_t>(kRopeRows, args.x.rows - first);
+    rows.x = args.x.row(first);
+    std::copy_n(args.positions.begin() + first, count, rows.positions);
+    rope_rows<<<static_cast<unsigned>(count), kRowThreads, 0, cuda_device(device).stream()>>>(rows);
+    check_launch("RoPE");
+  }
 }
 
 void act(Device& device, Activation kind, Matrix x, Matrix y) {

@@ -13,17 +13,26 @@ namespace {
 
 // The first of the largest; NaN never wins; 0 when there is nothing else.
 __device__ int32_t row_argmax(const float* x, int64_t count, float* shared) {
+  constexpr int32_t kNone = INT32_MAX;
+  __shared__ int32_t places[32];
   float most = -INFINITY;
-  for (int64_t i = threadIdx.x; i < count; i += blockDim.x) most = fmaxf(most, x[i]);
-  most = block_max(most, shared);
-  __shared__ int32_t first;
-  if (threadIdx.x == 0) first = INT32_MAX;
-  __syncthreads();
-  for (int64_t i = threadIdx.x; i < count; i += blockDim.x) {
-    if (x[i] == most) atomicMin(&first, static_cast<int32_t>(i));
+  int32_t place = kNone;
+  const auto take = [&](float value, int32_t at) {
+    if (value > most || (value == most && at < place)) most = value, place = at;
+  };
+#pragma unroll 4
+  for (int64_t i = threadIdx.x; i < count; i += blockDim.x) take(x[i], static_cast<int32_t>(i));
+  for (int lanes = 16; lanes > 0; lanes /= 2) {
+    const float value = __shfl_xor_sync(~0u, most, lanes);
+    take(value, __shfl_xor_sync(~0u, place, lanes));
+  }
+  if (threadIdx.x % 32 == 0) {
+    shared[threadIdx.x / 32] = most;
+    places[threadIdx.x / 32] = place;
   }
   __syncthreads();
-  return first == INT32_MAX ? 0 : first;
+  for (unsigned w = 0; w < blockDim.x / 32; ++w) take(shared[w], places[w]);
+  return place == kNone ? 0 : place;
 }
 
 __global__ void argmax_rows(Matrix x, int32_t* out) {
@@ -85,7 +94,7 @@ void argmax(Device& device, Matrix x, int32_t* out) {
   if (x.rows == 0) return;
   CudaDevice& cuda = cuda_device(device);
   auto* found = static_cast<int32_t*>(cuda.scratch(0, static_cast<size_t>(x.rows) * 4));
-  argmax_rows<<<static_cast<unsigned>(x.rows), 512, 0, cuda.stream()>>>(x, found);
+  argmax_rows<<<static_cast<unsigned>(x.rows), 1024, 0, cuda.stream()>>>(x, found);
   check_launch("argmax");
   cuda.download(out, found, static_cast<size_t>(x.rows) * 4);
 }

@@ -1,0 +1,53 @@
+// What the attention kernels share: their argument, and which keys a query sees.
+//
+// Work is cut into pairs (row, query head) that read the same keys: pair p of a kv head is row
+// p / shared, head kv_head * shared + p % shared, where `shared` query heads have one kv head.
+#pragma once
+
+#include <cuda_fp16.h>
+
+#include "kernels/cuda/device.h"
+
+namespace awq::cuda {
+
+/// One segment of a batch.
+struct Attend {
+  const float* q;
+  float* out;
+  int64_t q_stride, out_stride;
+  const void *k, *v;  // f32 or f16, head_stride elements from head to head
+  int64_t head_stride;
+  int heads, kv_heads, head_dim, rows;
+  int64_t past, window;
+  float scale, softcap;
+  const float* slopes;  // device memory, or null
+  bool causal;
+  int splits;      // of the keys: gridDim.z
+  float* partial;  // [splits][rows * heads][head_dim + 2]: sums, largest score, total; or null
+
+  __host__ __device__ int shared_heads() const { return heads / kv_heads; }
+  __host__ __device__ int pairs() const { return rows * shared_heads(); }
+};
+
+__device__ inline int64_t first_key(const Attend& a, int64_t position) {
+  return a.window > 0 && position + 1 > a.window ? position + 1 - a.window : 0;
+}
+__device__ inline int64_t end_key(const Attend& a, int64_t position) {
+  return a.causal ? position + 1 : a.past + a.rows;
+}
+
+/// Where the sums of a row and head go when the keys are split; the largest score and the total
+/// follow them.
+__device__ inline float* partial_sums(const Attend& a, int split, int64_t row, int64_t head) {
+  return a.partial + ((static_cast<int64_t>(split) * a.rows + row) * a.heads + head) *
+                         (a.head_dim + 2);
+}
+
+/// Pairs of a block of attend_tiles.
+constexpr int kTilePairs = 64;
+
+/// Whether the tensor cores take it: f16 caches whose rows are whole 16-byte words.
+bool tiles_attend(const Attend& a);
+void launch_tiles(CudaDevice& device, const Attend& a);
+
+}  // namespace awq::cuda
