@@ -60,7 +60,7 @@ class BenchDevice : public CudaDevice {
   ThreadPool& pool() override { std::abort(); }
   cudaStream_t stream() override { return stream_; }
   cublasHandle_t blas() override {
-    if (blas_ == nullptr) blas_ = create_blas(stream_);
+    if (blas_ == nullptr) blas_ = create_blas(stream_, allocate(kBlasWorkspaceBytes));
     return blas_;
   }
   int multiprocessors() const override { return properties_.multiProcessorCount; }

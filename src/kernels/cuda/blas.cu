@@ -2,8 +2,6 @@
 
 #include <cstdio>
 #include <cstdlib>
-#include <map>
-#include <mutex>
 #include <string>
 
 #include "base/check.h"
@@ -64,15 +62,6 @@ const Table& library() {
   return table;
 }
 
-// Workspaces of the handles: one of our own, so that a product captured into a graph allocates
-// nothing. 32 MiB is what cuBLAS takes by itself on Hopper.
-constexpr size_t kWorkspaceBytes = size_t{32} << 20;
-std::mutex workspaces_mutex;
-std::map<cublasHandle_t, void*>& workspaces() {
-  static auto& map = *new std::map<cublasHandle_t, void*>();
-  return map;
-}
-
 /// Copies the triangle that ssyrk wrote to the other one.
 __global__ void mirror_kernel(float* h, int64_t cols) {
   __shared__ float tile[32][33];
@@ -98,7 +87,7 @@ bool blas_available(const char** why) {
   return table.error.empty();
 }
 
-cublasHandle_t create_blas(cudaStream_t stream) {
+cublasHandle_t create_blas(cudaStream_t stream, void* workspace) {
   const Table& table = library();
   if (!table.error.empty()) {
     std::fprintf(stderr,
@@ -111,13 +100,7 @@ cublasHandle_t create_blas(cudaStream_t stream) {
   cublasHandle_t handle = nullptr;
   check(table.create(&handle), "cublasCreate");
   check(table.set_stream(handle, stream), "cublasSetStream");
-  void* workspace = nullptr;
-  check(cudaMalloc(&workspace, kWorkspaceBytes), "cudaMalloc of the cuBLAS workspace");
-  check(table.set_workspace(handle, workspace, kWorkspaceBytes), "cublasSetWorkspace");
-  {
-    const std::lock_guard lock(workspaces_mutex);
-    workspaces()[handle] = workspace;
-  }
+  check(table.set_workspace(handle, workspace, kBlasWorkspaceBytes), "cublasSetWorkspace");
   // Sums of split products stay f32 as well.
   check(table.set_math_mode(
             handle, static_cast<cublasMath_t>(CUBLAS_DEFAULT_MATH |
@@ -127,13 +110,7 @@ cublasHandle_t create_blas(cudaStream_t stream) {
 }
 
 void destroy_blas(cublasHandle_t handle) {
-  if (handle == nullptr) return;
-  library().destroy(handle);
-  const std::lock_guard lock(workspaces_mutex);
-  const auto found = workspaces().find(handle);
-  if (found == workspaces().end()) return;
-  cudaFree(found->second);
-  workspaces().erase(found);
+  if (handle != nullptr) library().destroy(handle);
 }
 
 // cuBLAS is column-major: the row-major [tokens, out] of y is its [out, tokens], w its transpose.

@@ -14,9 +14,13 @@ namespace awq::cuda {
 /// Whether libcublas can be opened; `why` (may be null) gets the loader's message when not.
 bool blas_available(const char** why = nullptr);
 
-/// A handle on `stream` for CudaDevice::blas(). Ends the program as check() does when libcublas
-/// cannot be opened.
-cublasHandle_t create_blas(cudaStream_t stream);
+/// Device memory that a handle works in: what cuBLAS takes by itself on Hopper.
+constexpr size_t kBlasWorkspaceBytes = size_t{32} << 20;
+
+/// A handle on `stream` for CudaDevice::blas(), with a `workspace` of the caller's that outlives it,
+/// so that a product captured into a graph allocates nothing. Ends the program as check() does when
+/// libcublas cannot be opened.
+cublasHandle_t create_blas(cudaStream_t stream, void* workspace);
 void destroy_blas(cublasHandle_t handle);
 
 /// y = x w^T + beta * y with w [out, in] and x [tokens, in] contiguous, both of `dtype` (F16 or

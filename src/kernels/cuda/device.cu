@@ -42,7 +42,10 @@ class Owner : public CudaDevice {
     for (Scratch& scratch : scratch_) {
       if (scratch.data != nullptr) Owner::release(scratch.data, scratch.bytes);
     }
-    if (blas_ != nullptr) destroy_blas(blas_);
+    if (blas_ != nullptr) {
+      destroy_blas(blas_);
+      Owner::release(workspace_, kBlasWorkspaceBytes);
+    }
     cudaStreamDestroy(stream_);
   }
 
@@ -97,7 +100,10 @@ class Owner : public CudaDevice {
   }
   cublasHandle_t blas() override {
     use();
-    if (blas_ == nullptr) blas_ = create_blas(stream_);
+    if (blas_ == nullptr) {
+      if (workspace_ == nullptr) workspace_ = allocate(kBlasWorkspaceBytes);
+      blas_ = create_blas(stream_, workspace_);
+    }
     return blas_;
   }
   int multiprocessors() const override { return properties_.multiProcessorCount; }
@@ -139,6 +145,7 @@ class Owner : public CudaDevice {
   cudaDeviceProp properties_{};
   cudaStream_t stream_ = nullptr;
   cublasHandle_t blas_ = nullptr;
+  void* workspace_ = nullptr;  // of blas_
   int ordinal_ = 0;
   uint64_t limit_ = 0, held_ = 0, peak_ = 0;
   Scratch scratch_[4];
