@@ -174,7 +174,9 @@ std::string_view cuda_architectures() { return AWQ_CUDA_ARCHITECTURES; }
 Result<std::string> cuda_driver() {
   int version = 0;
   const cudaError_t status = cudaDriverGetVersion(&version);
-  if (status != cudaSuccess || version == 0) return resource_error("CUDA needs the NVIDIA driver, and none is installed");
+  if (status != cudaSuccess || version == 0) {
+    return resource_error("CUDA needs the NVIDIA driver, and none is installed");
+  }
   return cat(version / 1000, ".", version % 1000 / 10);
 }
 
