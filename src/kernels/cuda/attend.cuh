@@ -24,6 +24,7 @@ struct Attend {
   bool causal;
   int splits;      // of the keys: gridDim.z
   float* partial;  // [splits][rows * heads][head_dim + 2]: sums, largest score, total; or null
+  const int32_t* position = nullptr;  // of the one row, where only the device knows it: not `past`
 
   __host__ __device__ int shared_heads() const { return heads / kv_heads; }
   __host__ __device__ int pairs() const { return rows * shared_heads(); }

@@ -8,6 +8,7 @@
 #include "kernels/cuda/attend.cuh"
 #include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/rows.h"
+#include "kernels/cuda/step_attention.h"
 
 namespace awq::cuda {
 namespace {
@@ -34,6 +35,7 @@ struct Softmax {
 
 template <class T, int kPerLane>
 __global__ void __launch_bounds__(kWarps * 32) attend(Attend a) {
+  if (a.position != nullptr) a.past = *a.position;
   const int lane = threadIdx.x % 32, warp = threadIdx.x / 32, kv_head = blockIdx.y;
   const int shared_heads = a.shared_heads();
   const int first = blockIdx.x * kPairs, count = min(kPairs, a.pairs() - first);
@@ -168,6 +170,11 @@ int choose_splits(const CudaDevice& cuda, const Attend& a, bool tiles) {
   return static_cast<int>(std::clamp<int64_t>(std::min(wanted, keys / (tiles ? 256 : 64)), 1, 64));
 }
 
+void launch_merge(CudaDevice& cuda, const Attend& a) {
+  merge_parts<<<static_cast<unsigned>(a.rows * a.heads), 128, 0, cuda.stream()>>>(a);
+  check_launch("attention's merge");
+}
+
 void launch(CudaDevice& cuda, Attend a, DType dtype) {
   const bool tiles = dtype == DType::f16 && a.pairs() >= 16 && tiles_attend(a);
   a.splits = choose_splits(cuda, a, tiles);
@@ -182,9 +189,17 @@ void launch(CudaDevice& cuda, Attend a, DType dtype) {
   } else {
     launch_pairs<float>(cuda, a);
   }
-  if (a.partial == nullptr) return;
-  merge_parts<<<static_cast<unsigned>(a.rows * a.heads), 128, 0, cuda.stream()>>>(a);
-  check_launch("attention's merge");
+  if (a.partial != nullptr) launch_merge(cuda, a);
+}
+
+Attend attend_of(const CudaDevice& cuda, const StepAttention& s, int64_t most) {
+  const int64_t stride = s.heads * s.head_dim;
+  Attend a{s.q, s.out, stride, stride, s.kv.k, s.kv.v, s.kv.head_stride, static_cast<int>(s.heads),
+           static_cast<int>(s.kv_heads), static_cast<int>(s.head_dim), 1, most, 0, s.scale, 0,
+           nullptr, true, 1, nullptr, s.position};
+  a.splits = choose_splits(cuda, a, false);
+  if (a.splits > 1) a.partial = s.partial;
+  return a;
 }
 
 template <class T>
@@ -217,6 +232,21 @@ void kv_append(Device& device, const KvAppendArgs& args) {
     }
     check_launch("appending to the KV cache");
   }
+}
+
+int64_t step_attention_floats(CudaDevice& device, const StepAttention& step, int64_t most) {
+  return static_cast<int64_t>(attend_of(device, step, most).splits) * step.heads *
+         (step.head_dim + 2);
+}
+
+void step_attention(CudaDevice& device, const StepAttention& step, int64_t most) {
+  const Attend a = attend_of(device, step, most);
+  if (step.kv.dtype == DType::f16) {
+    launch_pairs<__half>(device, a);
+  } else {
+    launch_pairs<float>(device, a);
+  }
+  if (a.splits > 1) launch_merge(device, a);
 }
 
 void attention(Device& device, const AttentionArgs& args) {

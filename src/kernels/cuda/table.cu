@@ -1,4 +1,5 @@
 #include "kernels/cuda.h"
+#include "kernels/cuda/decode_graph.h"
 #include "kernels/cuda/matmul.h"
 #include "kernels/cuda/random_weight.h"
 #include "kernels/cuda/rows.h"
@@ -32,6 +33,7 @@ Ops make_cuda_ops(Device& device) {
   ops.quadratic_form = quadratic_form;
   ops.pack_random = pack_random;
   ops.add_norm = add_norm;
+  ops.plan_decode = plan_decode;
   return ops;
 }
 
