@@ -123,7 +123,7 @@ TEST_F(CudaOp, FloatProductsAndEmbedding) {
 }
 
 TEST_F(CudaOp, Norms) {
-  for (const int64_t dim : {1, 33, 576, 4096}) {
+  for (const int64_t dim : {1, 33, 576, 4096, 20000}) {
     const std::vector<float> weight = data.normal(dim), bias = data.normal(dim);
     for (const NormKind kind : {NormKind::rms, NormKind::layer}) {
       for (const bool fused : {false, true}) {

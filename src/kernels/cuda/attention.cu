@@ -160,14 +160,15 @@ void launch_pairs(CudaDevice& cuda, const Attend& a) {
   check_launch("attention");
 }
 
-// Enough parts of the keys to fill the device, none shorter than 64 keys (256 for tiles).
+// Enough parts of the keys to fill the device, none shorter than 16 keys (256 for tiles):
+// a warp waits for memory at every key of its own.
 int choose_splits(const CudaDevice& cuda, const Attend& a, bool tiles) {
   const int64_t per_block = tiles ? kTilePairs : kPairs;
   const int64_t blocks = (a.pairs() + per_block - 1) / per_block * a.kv_heads;
   const int64_t seen = a.past + a.rows;
   const int64_t keys = a.window > 0 ? std::min(seen, a.window + a.rows) : seen;
   const int64_t wanted = (tiles ? 2 : 4) * cuda.multiprocessors() / blocks;
-  return static_cast<int>(std::clamp<int64_t>(std::min(wanted, keys / (tiles ? 256 : 64)), 1, 64));
+  return static_cast<int>(std::clamp<int64_t>(std::min(wanted, keys / (tiles ? 256 : 16)), 1, 64));
 }
 
 void launch_merge(CudaDevice& cuda, const Attend& a) {

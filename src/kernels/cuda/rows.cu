@@ -19,31 +19,57 @@ struct NormRow {
   int64_t added_stride;
 };
 
-__global__ void norm_rows(NormRow n) {
+// Each thread holds up to kHeld values of the row, so that all its loads are under way at once; what
+// of a very wide row is beyond them is read again where it is needed.
+constexpr int kHeld = 8;
+
+__global__ void __launch_bounds__(1024) norm_rows(NormRow n) {
   __shared__ float shared[32];
   const int64_t row = blockIdx.x / n.heads, head = blockIdx.x % n.heads;
   float* x = const_cast<float*>(n.x) + row * n.x_stride + head * n.dim;
   float* y = n.y + row * n.y_stride + head * n.dim;
-  if (n.added != nullptr) {
-    const float* added = n.added + row * n.added_stride + head * n.dim;
-    for (int64_t i = threadIdx.x; i < n.dim; i += blockDim.x) x[i] += added[i];
+  const float* added =
+      n.added == nullptr ? nullptr : n.added + row * n.added_stride + head * n.dim;
+  const auto step = static_cast<int64_t>(blockDim.x), beyond = kHeld * step + threadIdx.x;
+  float held[kHeld];
+#pragma unroll
+  for (int j = 0; j < kHeld; ++j) {
+    const int64_t i = threadIdx.x + j * step;
+    held[j] = i < n.dim ? x[i] : 0;
+    if (added != nullptr && i < n.dim) held[j] += added[i];
+  }
+  if (added != nullptr) {
+#pragma unroll
+    for (int j = 0; j < kHeld; ++j) {
+      if (threadIdx.x + j * step < n.dim) x[threadIdx.x + j * step] = held[j];
+    }
+    for (int64_t i = beyond; i < n.dim; i += step) x[i] += added[i];
   }
   const auto dim = static_cast<float>(n.dim);
   float mean = 0;
   if (n.layer) {
-    for (int64_t i = threadIdx.x; i < n.dim; i += blockDim.x) mean += x[i];
+#pragma unroll
+    for (int j = 0; j < kHeld; ++j) mean += held[j];
+    for (int64_t i = beyond; i < n.dim; i += step) mean += x[i];
     mean = block_sum(mean, shared) / dim;
   }
   float square = 0;
-  for (int64_t i = threadIdx.x; i < n.dim; i += blockDim.x) {
-    square += (x[i] - mean) * (x[i] - mean);
+#pragma unroll
+  for (int j = 0; j < kHeld; ++j) {
+    const float d = threadIdx.x + j * step < n.dim ? held[j] - mean : 0;
+    square += d * d;
   }
+  for (int64_t i = beyond; i < n.dim; i += step) square += (x[i] - mean) * (x[i] - mean);
   const float factor = 1.0f / sqrtf(block_sum(square, shared) / dim + n.epsilon);
-  for (int64_t i = threadIdx.x; i < n.dim; i += blockDim.x) {
-    float value = (x[i] - mean) * factor * (n.weight[i] + n.offset);
-    if (n.bias != nullptr) value += n.bias[i];
-    y[i] = value;
+  const auto finish = [&](int64_t i, float value) {
+    value = (value - mean) * factor * (n.weight[i] + n.offset);
+    y[i] = n.bias == nullptr ? value : value + n.bias[i];
+  };
+#pragma unroll
+  for (int j = 0; j < kHeld; ++j) {
+    if (threadIdx.x + j * step < n.dim) finish(threadIdx.x + j * step, held[j]);
   }
+  for (int64_t i = beyond; i < n.dim; i += step) finish(i, x[i]);
 }
 
 void launch_norm(Device& device, const NormArgs& args, Matrix x, const Matrix* added) {
@@ -52,7 +78,8 @@ void launch_norm(Device& device, const NormArgs& args, Matrix x, const Matrix* a
                     args.weight, args.bias, args.epsilon, args.weight_offset,
                     args.kind == NormKind::layer, added == nullptr ? nullptr : added->data,
                     added == nullptr ? 0 : added->stride};
-  norm_rows<<<static_cast<unsigned>(x.rows * args.heads), kRowThreads, 0,
+  const auto threads = static_cast<unsigned>(std::clamp<int64_t>((row.dim + 127) / 128 * 32, 32, 1024));
+  norm_rows<<<static_cast<unsigned>(x.rows * args.heads), threads, 0,
               cuda_device(device).stream()>>>(row);
   check_launch("a norm");
 }
