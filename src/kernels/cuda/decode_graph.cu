@@ -9,6 +9,7 @@
 #include "kernels/cuda/matmul.h"
 #include "kernels/cuda/rows.h"
 #include "kernels/cuda/step_attention.h"
+#include "kernels/cuda/tile_product.h"
 #include "kernels/cuda/weights.h"
 
 namespace awq::cuda {
@@ -225,6 +226,21 @@ class GraphStep : public DecodeStep {
     matmul(device_, row(x), *weight, nullptr, row(y));
   }
 
+  // Products of one input: in one launch where the weights allow it.
+  template <size_t kCount>
+  void products(const PackedWeight* const (&weights)[kCount], Row x, const Row (&ys)[kCount]) {
+    const QuantTilesCuda* tiles[kCount];
+    Matrix outs[kCount];
+    bool all = true;
+    for (size_t i = 0; i < kCount; ++i) {
+      all &= static_cast<const CudaWeight*>(weights[i])->kind == CudaWeight::Kind::tiles;
+      tiles[i] = static_cast<const QuantTilesCuda*>(weights[i]);
+      outs[i] = row(ys[i]);
+    }
+    if (all && multiply_together(device_, row(x), tiles, outs)) return;
+    for (size_t i = 0; i < kCount; ++i) product(weights[i], x, ys[i]);
+  }
+
   void embed() {
     const auto& table = static_cast<const FloatWeightCuda&>(*spec_.embed);
     const auto* state = state_.as<const State>();
@@ -270,15 +286,12 @@ class GraphStep : public DecodeStep {
     };
     for (const DecodeLayer& layer : spec_.layers) {
       normed(layer.attn_norm);
-      product(layer.q, kNormed, kQ);
-      product(layer.k, kNormed, kK);
-      product(layer.v, kNormed, kV);
+      products({layer.q, layer.k, layer.v}, kNormed, {kQ, kK, kV});
       rotate(layer);
       step_attention(device_, attention_of(layer, captured), most);
       product(layer.o, kAttention, kBranch);
       normed(layer.ffn_norm);
-      product(layer.gate, kNormed, kGate);
-      product(layer.up, kNormed, kUp);
+      products({layer.gate, layer.up}, kNormed, {kGate, kUp});
       act_mul(device_, spec_.activation, row(kGate), row(kUp), row(kUp));
       product(layer.down, kUp, kBranch);
     }

@@ -22,6 +22,16 @@ constexpr int kThreads = kWarps * 32;
 constexpr int kFlight = 3;  ///< stages on their way at once: more delays what x needs
 constexpr int kMaxStages = 10;
 
+/// The segment of a strip, and where the segment ends.
+__device__ __forceinline__ int segment_of(const StripArgs& a, int strip) {
+  return a.count > 2 && strip >= a.segments[2].first ? 2
+         : a.count > 1 && strip >= a.segments[1].first ? 1
+                                                       : 0;
+}
+__device__ __forceinline__ int segment_end(const StripArgs& a, int segment) {
+  return segment + 1 < a.count ? a.segments[segment + 1].first : a.strips;
+}
+
 // ---- the ring of strips_kernel ----
 
 template <int kBits, int kGroups>
@@ -89,11 +99,17 @@ struct Ring {
       asm volatile("mbarrier.arrive.expect_tx.shared.b64 _, [%0], %1;" ::"r"(full(slot)),
                    "r"(tiles * Bytes::kAll)
                    : "memory");
-      bulk_copy(memory + slot * kStage, a.codes + static_cast<int64_t>(t) * Bytes::kCodes,
-                tiles * Bytes::kCodes, full(slot), policy);
-      bulk_copy(memory + slot * kStage + kWarps * Bytes::kCodes,
-                a.meta + static_cast<int64_t>(t) * Bytes::kMeta, tiles * Bytes::kMeta, full(slot),
-                policy);
+      uint8_t* codes = memory + slot * kStage;
+      uint8_t* meta = codes + kWarps * Bytes::kCodes;
+      for (int from = t; from < t + tiles;) {  // a stage may reach into the next segment
+        const int i = segment_of(a, from / a.strip_tiles);
+        const StripSegment& segment = a.segments[i];
+        const int n = min(t + tiles, segment_end(a, i) * a.strip_tiles) - from;
+        const int64_t at = from - segment.first * a.strip_tiles;
+        bulk_copy(codes, segment.codes + at * Bytes::kCodes, n * Bytes::kCodes, full(slot), policy);
+        bulk_copy(meta, segment.meta + at * Bytes::kMeta, n * Bytes::kMeta, full(slot), policy);
+        codes += n * Bytes::kCodes, meta += n * Bytes::kMeta, from += n;
+      }
       advance();
     }
   }
@@ -116,15 +132,16 @@ struct Ring {
   __device__ void fetch(const StripArgs& a, int place, int end, int warp, int lane) {
     if (next < end) {
       uint8_t* codes = memory + place * kStage + warp * Bytes::kCodes;
-      const uint8_t* from = a.codes + static_cast<int64_t>(next) * Bytes::kCodes;
+      const StripSegment& segment = a.segments[segment_of(a, next / a.strip_tiles)];
+      const int64_t tile = next - segment.first * a.strip_tiles;
+      const uint8_t* from = segment.codes + tile * Bytes::kCodes;
 #pragma unroll
       for (int i = 0; i < Bytes::kCodes / 512; ++i) {
         copy_async_16(codes + (i * 32 + lane) * 16, from + (i * 32 + lane) * 16);
       }
       uint8_t* meta = memory + place * kStage + kWarps * Bytes::kCodes + warp * Bytes::kMeta;
       if (lane < Bytes::kMeta / 16) {
-        copy_async_16(meta + lane * 16,
-                      a.meta + static_cast<int64_t>(next) * Bytes::kMeta + lane * 16);
+        copy_async_16(meta + lane * 16, segment.meta + tile * Bytes::kMeta + lane * 16);
       }
     }
     copy_async_commit();
@@ -230,8 +247,11 @@ __device__ __forceinline__ void finish_strips(const StripArgs& a, const float* s
 #pragma unroll
     for (int w = 0; w < kWarps; ++w)
       sum += sums[(strip * kWarps + w) * S::kStrip + token * 32 + row];
-    const int o = (first + strip) * 32 + row;
-    if (o < a.out) a.y[token * a.y_stride + o] = a.bias == nullptr ? sum : sum + a.bias[o];
+    const StripSegment& segment = a.segments[segment_of(a, first + strip)];
+    const int o = (first + strip - segment.first) * 32 + row;
+    if (o < segment.out) {
+      segment.y[token * segment.y_stride + o] = segment.bias == nullptr ? sum : sum + segment.bias[o];
+    }
   }
 }
 

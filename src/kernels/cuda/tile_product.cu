@@ -14,18 +14,25 @@ constexpr int64_t kSlabBytes = int64_t{128} << 20;  // of decoded weight at once
 constexpr int kMaxSplits = 32;
 enum Slot { kDecoded = 0, kActivations = 1, kPartial = 2 };
 
-bool try_strips(CudaDevice& device, Matrix x, const QuantTilesCuda& w, const float* bias,
-                Matrix y) {
-  StripArgs a;
-  a.codes = w.codes(), a.meta = w.meta();
-  a.x = x.data, a.bias = bias, a.y = y.data;
-  a.x_stride = x.stride, a.y_stride = y.stride;
-  a.tokens = static_cast<int>(x.rows), a.in = static_cast<int>(w.in),
-  a.out = static_cast<int>(w.out);
-  a.strips = static_cast<int>(w.shape.strips());
-  a.strip_tiles = static_cast<int>(w.shape.strip_tiles());
-  a.stages = 0;
-  return tile_kernels(w.shape.bits).strips(device, w.shape.groups, a);
+bool try_strips(CudaDevice& device, Matrix x, std::span<const QuantTilesCuda* const> weights,
+                const float* bias, std::span<const Matrix> ys) {
+  const TileShape& shape = weights.front()->shape;
+  StripArgs a{};
+  for (const QuantTilesCuda* w : weights) {
+    if (w->shape.bits != shape.bits || w->shape.groups != shape.groups || w->in != shape.in) {
+      return false;
+    }
+    const Matrix& y = ys[static_cast<size_t>(a.count)];
+    a.segments[a.count++] = {w->codes(), w->meta(), bias, y.data, y.stride,
+                             static_cast<int>(w->out), a.strips};
+    a.strips += static_cast<int>(w->shape.strips());
+  }
+  a.x = x.data;
+  a.x_stride = x.stride;
+  a.tokens = static_cast<int>(x.rows);
+  a.in = static_cast<int>(shape.in);
+  a.strip_tiles = static_cast<int>(shape.strip_tiles());
+  return tile_kernels(shape.bits).strips(device, shape.groups, a);
 }
 
 /// How many shares of the inputs keep the multiprocessors busy: the least time by a model in which
@@ -139,9 +146,20 @@ void multiply_tiles(CudaDevice& device, Matrix x, const QuantTilesCuda& w, const
            : x.rows <= kTiledTokens ? TilePath::blocks
                                     : TilePath::dense;
   }
-  if (path == TilePath::strips && x.rows <= 8 && try_strips(device, x, w, bias, y)) return;
+  const QuantTilesCuda* const weight = &w;
+  if (path == TilePath::strips && x.rows <= 8 &&
+      try_strips(device, x, {&weight, 1}, bias, {&y, 1})) {
+    return;
+  }
   if (path != TilePath::dense && try_blocks(device, x, w, bias, y)) return;
   multiply_dense(device, x, w, bias, y);
+}
+
+bool multiply_together(CudaDevice& device, Matrix x, std::span<const QuantTilesCuda* const> weights,
+                       std::span<const Matrix> ys) {
+  AWQ_CHECK(!weights.empty() && weights.size() <= StripArgs::kSegments &&
+            ys.size() == weights.size() && x.rows <= 8, weights.size(), ys.size(), x.rows);
+  return try_strips(device, x, weights, nullptr, ys);
 }
 
 }  // namespace awq::cuda

@@ -3,6 +3,8 @@
 
 #include <cuda_fp16.h>
 
+#include <span>
+
 #include "kernels/cuda/device.h"
 #include "kernels/cuda/weights.h"
 
@@ -10,13 +12,25 @@ namespace awq::cuda {
 
 constexpr int kWarps = 8;  ///< that multiply, in every tile kernel
 
-/// y = x w^T + bias. Whole strips of 32 rows per block, all of x in shared memory; up to 8 tokens.
-struct StripArgs {
+/// One weight of a product.
+struct StripSegment {
   const uint8_t *codes, *meta;
-  const float *x, *bias;  ///< f32 rows, bias [out] or null
+  const float* bias;  ///< [out] or null
   float* y;
-  int64_t x_stride, y_stride;
-  int tokens, in, out, strips, strip_tiles;
+  int64_t y_stride;
+  int out;
+  int first;  ///< its first strip among those of all segments
+};
+
+/// y = x w^T + bias, for up to three weights that read the same x (q, k and v; gate and up). Whole
+/// strips of 32 rows per block, all of x in shared memory; up to 8 tokens.
+struct StripArgs {
+  static constexpr int kSegments = 3;
+  StripSegment segments[kSegments];
+  int count;       ///< of segments
+  const float* x;  ///< f32 rows
+  int64_t x_stride;
+  int tokens, in, strips, strip_tiles;
   int stages;  ///< of the ring
 };
 
@@ -64,6 +78,10 @@ enum class TilePath {
 /// y = x w^T + bias by the given path; one that cannot take the shape gives way to the next.
 void multiply_tiles(CudaDevice& device, Matrix x, const QuantTilesCuda& w, const float* bias,
                     Matrix y, TilePath path = TilePath::best);
+/// The same for up to three weights at once and up to 8 tokens, in one launch. False, and nothing
+/// done, when the formats differ or x does not fit in shared memory.
+bool multiply_together(CudaDevice& device, Matrix x, std::span<const QuantTilesCuda* const> weights,
+                       std::span<const Matrix> ys);
 
 // Between f32 activations and what the products take (activations.cu).
 /// Halves [padded_rows][padded_cols] of x, zeros beyond it; as activation_halves().
