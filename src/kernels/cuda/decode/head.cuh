@@ -78,10 +78,13 @@ __device__ __forceinline__ void Consumer<S>::run_head(int step, uint32_t epoch) 
 }
 
 // Blocks post their best; every block finds the best of all, so nobody has to tell. Whoever has seen
-// all posts also sees all keys that were appended before them.
+// all posts also sees all keys that were appended before them. Two sets of words in turn: a block
+// without work may still read the one while others are a step ahead.
 template <class S>
 __device__ __forceinline__ void Consumer<S>::next_token(int step) {
-  const uint32_t epoch = (p_.first_step + step + 1) & 3;
+  const uint32_t epoch = p_.first_step + step + 1;
+  uint64_t* posts = p_.best + (epoch & 1) * gridDim.x;
+  const bool wanted = p_.ids != nullptr && (step + 1 < p_.steps || blockIdx.x == 0);
   __threadfence();
   asm volatile("fence.proxy.async;" ::: "memory");
   best_.across();
@@ -91,18 +94,17 @@ __device__ __forceinline__ void Consumer<S>::next_token(int step) {
     Best best = lane_ < kWarps ? at<Best>(p_.at.best)[lane_] : Best();
     best.across();
     if (lane_ == 0) {
-      post_pair(p_.best + blockIdx.x, __float_as_uint(best.value),
-                static_cast<uint32_t>(best.index) << 2 | epoch);
+      post_pair(posts + blockIdx.x, __float_as_uint(best.value),
+                static_cast<uint32_t>(best.index) << 2 | (epoch & 3));
     }
-    const bool last = step + 1 == p_.steps;
-    if (!last || blockIdx.x == 0) {
+    if (wanted) {
       Best all;
       for (int b = lane_; b < gridDim.x; b += 32) {
-        uint64_t pair = load_pair(p_.best + b);
+        uint64_t pair = load_pair(posts + b);
         Spin spin;
-        while ((static_cast<uint32_t>(pair) & 3) != epoch) {
+        while (!fresh(static_cast<uint32_t>(pair), epoch)) {
           spin.turn("the best token");
-          pair = load_pair(p_.best + b);
+          pair = load_pair(posts + b);
         }
         all.take(__uint_as_float(static_cast<uint32_t>(pair >> 32)),
                  static_cast<int>(static_cast<uint32_t>(pair) >> 2));

@@ -66,7 +66,7 @@ __device__ __forceinline__ void Consumer<S>::run() {
     }
     run_head(step, epoch);
     mark(p_.layers * 5, 2);
-    if (p_.ids != nullptr) next_token(step);
+    next_token(step);
   }
 }
 

@@ -61,7 +61,7 @@ struct StepParams {
   float *x_attn, *x_ffn, *qkv, *attended, *act;
   float* parts;                // [kProducts][blocks][64]
   uint64_t* attention_parts;   // [kv_heads * splits][heads of a kv head][head_dim + 2]
-  uint64_t* best;              // [blocks]
+  uint64_t* best;              // [2][blocks]
 
   // Results, and what differs from launch to launch.
   float* logits;

@@ -125,7 +125,8 @@ class FusedStep : public DecodeStep {
     p_.score_scale = spec.attention_scale * 1.44269504f;  // exponents to base 2
     p_.interleaved = spec.pairing == RopePairing::interleaved;
     p_.head_stride = spec.layers[0].kv.head_stride;
-    p_.split_keys = std::max(64, tuning.split_keys);
+    const int run = kChunkTiles * kCodeBytes / (2 * static_cast<int>(spec.head_dim));
+    p_.split_keys = std::max(run, tuning.split_keys);  // no part of a head without a key
     p_.most_splits = std::clamp(blocks_ / p_.kv_heads, 1, 32);
     p_.trace = tuning.trace;
     p_.times = tuning.times;
@@ -199,7 +200,7 @@ class FusedStep : public DecodeStep {
     const int64_t parts = take(int64_t{kProducts} * blocks_ * 64 * words);
     const int64_t attention_parts =
         take(int64_t{p_.most_splits} * p_.heads * (spec.head_dim + 2) * pairs);
-    const int64_t best = take(blocks_ * pairs);
+    const int64_t best = take(2 * blocks_ * pairs);
     messages_ = DeviceBuffer(device_, static_cast<size_t>(message_bytes_));
     check(cudaMemsetAsync(messages_.data(), 0, messages_.size(), device_.stream()),
           "clearing messages");
