@@ -1,5 +1,5 @@
-// The fused decode step by itself: correctness against naive kernels in float, and time per token of
-// models of known shape with random weights, against the read-only roof of the same run.
+// The fused decode step by itself: correctness against naive kernels in float, and time per token
+// of models of known shape with random weights, against the read-only roof of the same run.
 //
 //   cuda_decode_bench --check                     small shapes, every layer, several positions
 //   cuda_decode_bench [MODEL...]                  7b 8b 13b 70b (default 7b 8b)
@@ -289,7 +289,9 @@ __global__ void naive_multiply(NaiveMatrix w, const float* x, const float* add, 
   if (lane == 0) y[row] = sum + (add != nullptr ? add[row] : 0);
 }
 __global__ void naive_embed(const __half* table, int token, int hidden, float* x) {
-  for (int i = threadIdx.x; i < hidden; i += 256) x[i] = __half2float(table[int64_t{token} * hidden + i]);
+  for (int i = threadIdx.x; i < hidden; i += 256) {
+    x[i] = __half2float(table[int64_t{token} * hidden + i]);
+  }
 }
 __global__ void naive_norm(const float* x, const float* w, int n, float epsilon, float* y) {
   __shared__ float sums[256];
@@ -436,7 +438,8 @@ std::vector<float> fetch(BenchDevice& device, const float* data, int64_t n) {
   device.download(v.data(), data, v.size() * 4);
   return v;
 }
-double error(const std::vector<float>& got, const std::vector<float>& want, size_t first, size_t n) {
+double error(const std::vector<float>& got, const std::vector<float>& want, size_t first,
+             size_t n) {
   double off = 0, all = 0;
   for (size_t i = first; i < first + n; ++i) {
     off += (double{got[i]} - want[i]) * (double{got[i]} - want[i]);
@@ -517,8 +520,8 @@ bool check_shape(BenchDevice& device, const ModelShape& shape, DecodeTuning tuni
     single[i] = next;
   }
   const bool equal = ids == again && ids == single;
-  std::printf("  greedy: %s (%d %d %d %d ...)\n", equal ? "equal" : "DIFFERENT   <-- FAILED", ids[0],
-              ids[1], ids[2], ids[3]);
+  std::printf("  greedy: %s (%d %d %d %d ...)\n", equal ? "equal" : "DIFFERENT   <-- FAILED",
+              ids[0], ids[1], ids[2], ids[3]);
   const bool ok = worst < 2e-3 && equal;
   std::printf("  worst %.1e: %s\n", worst, ok ? "ok" : "FAILED");
   return ok;
@@ -666,7 +669,8 @@ void measure(BenchDevice& device, Timer& timer, const ModelShape& shape, const O
               long(shape.layers), model.bytes * 1e-9, model.bytes * 1e-6 / roof);
   for (DecodeTuning tuning : options.tunings) {
     DeviceBuffer times;
-    const size_t stamps = static_cast<size_t>((shape.layers * 5 + 1) * 3 * device.multiprocessors());
+    const auto stamps =
+        static_cast<size_t>((shape.layers * 5 + 1) * 3 * device.multiprocessors());
     if (options.times) {
       times = DeviceBuffer(device, stamps * 8);
       check(cudaMemsetAsync(times.data(), 0, stamps * 8, device.stream()), "memset");
@@ -698,7 +702,8 @@ void measure(BenchDevice& device, Timer& timer, const ModelShape& shape, const O
       }());
       const double t = median(ms);
       const double bytes = model.bytes + model.kv_bytes(depth + 4 + options.tokens / 2);
-      std::printf("  warps %2d stages %2d in flight %2d %s split %4d rotate %d depth %5ld: %7.4f ms "
+      std::printf("  warps %2d stages %2d in flight %2d %s split %4d rotate %d depth %5ld: "
+                  "%7.4f ms "
                   "%6.1f tok/s  %.4f GB  %5.1f%% of roof  (first %.4f, step() %.4f)\n",
                   tuning.warps, tuning.stages, tuning.in_flight, tuning.raw ? "raw  " : "exact",
                   tuning.split_keys, tuning.rotate, long(depth), t, 1e3 / t, bytes * 1e-9,

@@ -1,5 +1,6 @@
 // The fused decode step: a whole token of a Llama-shaped INT4 model in one persistent kernel, one
-// block per SM, for devices of compute capability 9.0 and newer. docs of the design: decode/kernel.cuh.
+// block per SM, for devices of compute capability 9.0 and newer. docs of the design:
+// decode/kernel.cuh.
 #pragma once
 
 #include <cstdint>
@@ -18,13 +19,14 @@ struct DecodeTuning {
   int split_keys = 256;  ///< past positions of a kv head before a second block helps
   int launch_steps = 32; ///< most tokens of one launch
   bool rotate = true;    ///< blocks take turns in having one strip more
-  float* trace = nullptr;          ///< device [layers, hidden] or null: residual after each layer
-  long long* times = nullptr;      ///< device [layers * 5 + 1][3][blocks] or null: clocks, see kernel
+  float* trace = nullptr;  ///< device [layers, hidden] or null: residual after each layer
+  long long* times = nullptr;  ///< device [layers * 5 + 1][3][blocks] or null: clocks
 };
 
-/// Null unless every linear of the blocks is in INT4 tiles with the same groups per tile, the caches
-/// are f16, heads are 64 or 128 wide and rotated whole, at most 8 query heads share a kv head, the
-/// activation is SiLU, the embedding is a float table and the head a half table or INT4 tiles.
+/// Null unless every linear of the blocks is in INT4 tiles with the same groups per tile, the
+/// caches are f16, heads are 64 or 128 wide and rotated whole, at most 8 query heads share a kv
+/// head, the activation is SiLU, the embedding is a float table and the head a half table or INT4
+/// tiles.
 std::unique_ptr<DecodeStep> plan_fused_decode(Device& device, const DecodeSpec& spec,
                                               const DecodeTuning& tuning = {});
 

@@ -1,10 +1,10 @@
 // Attention of the one query: a block takes a run of the past keys of one kv head, with all query
-// heads that share it, and whoever has the last run also takes the new key, rotates it and appends it.
-// Each warp keeps a softmax of its own over its keys; they are merged in the block, and where a head
-// is shared by blocks, every one of them merges a piece of the output from all their parts.
+// heads that share it, and whoever has the last run also takes the new key, rotates it and appends
+// it. Each warp keeps a softmax of its own over its keys; they are merged in the block, and where a
+// head is shared by blocks, every one of them merges a piece of the output from all their parts.
 //
-// Scores are heads x keys: q is A (rows 8..15 are zeros), keys are B. The result's registers are then
-// B of V^T P^T as they stand, keys being its depth, so probabilities never leave their lanes.
+// Scores are heads x keys: q is A (rows 8..15 are zeros), keys are B. The result's registers are
+// then B of V^T P^T as they stand, keys being its depth, so probabilities never leave their lanes.
 #pragma once
 
 #include "kernels/cuda/decode/consumer.cuh"
@@ -21,8 +21,8 @@ __device__ __forceinline__ uint32_t halves_of(float low, float high) {
   return *reinterpret_cast<const uint32_t*>(&v);
 }
 
-/// A warp's share of the sums. Lane 4 g + j holds, of m16 tile t, the outputs of heads 2 j and 2 j + 1
-/// at dimensions d and d + 1, d = 64 (t / 4) + 8 g + 2 (t % 4); and largest, total of head g.
+/// A warp's share of the sums. Lane 4 g + j holds, of m16 tile t, the outputs of heads 2 j and 2 j
+/// + 1 at dimensions d and d + 1, d = 64 (t / 4) + 8 g + 2 (t % 4); and largest, total of head g.
 template <class S>
 struct Consumer<S>::Flash {
   uint4 q[S::kHeadDim / 32];
@@ -128,8 +128,8 @@ __device__ __forceinline__ void Consumer<S>::stage_query(int head, bool last, in
   }
 }
 
-// Runs of kUnitKeys keys: a slot of keys, a slot of values. Teams of eight warps take them in turn, a
-// warp eight keys, or twice eight.
+// Runs of kUnitKeys keys: a slot of keys, a slot of values. Teams of eight warps take them in turn,
+// a warp eight keys, or twice eight.
 template <class S>
 __device__ __forceinline__ void Consumer<S>::walk_keys(Flash& f, int part, int splits) {
   const int team = warp_ / kChunkTiles, place = warp_ % kChunkTiles;

@@ -1,9 +1,9 @@
 // What the warps that calculate have in common, and how activations reach them.
 //
-// Tile t of a strip belongs to warp t % kWarps: a warp needs only its own tiles' activations, fetches
-// them itself and waits for nobody else of its block. Activations lie in shared memory as halves,
-// times the norm's weight and a power of two that keeps them in range; the norm's 1 / rms is applied
-// to the sums.
+// Tile t of a strip belongs to warp t % kWarps: a warp needs only its own tiles' activations,
+// fetches them itself and waits for nobody else of its block. Activations lie in shared memory as
+// halves, times the norm's weight and a power of two that keeps them in range; the norm's 1 / rms
+// is applied to the sums.
 #pragma once
 
 #include <cuda_bf16.h>
@@ -90,7 +90,8 @@ class Consumer {
   __device__ __forceinline__ T* at(int offset) const {
     return reinterpret_cast<T*>(shared_ + offset);
   }
-  // Where a matrix stands in `times`: qkv, attention, o, gate/up, down of each layer, then the head.
+  // Where a matrix stands in `times`: qkv, attention, o, gate/up, down of each layer, then the
+  // head.
   template <Product kProduct>
   __device__ __forceinline__ int op_index(int layer) const {
     if (kProduct == kHead) return p_.layers * 5;
@@ -192,8 +193,8 @@ __device__ __forceinline__ void Consumer<S>::read_squares() {
   scale_ = __uint_as_float(__float_as_uint(inverse) & 0x7f800000u) * 0.0625f;
 }
 
-// This warp's tiles of a message. All loads of a round leave before the first is looked at; what was
-// not there yet is asked for again, all together.
+// This warp's tiles of a message. All loads of a round leave before the first is looked at; what
+// was not there yet is asked for again, all together.
 template <class S>
 template <bool kNorm, int kAtOnce>
 __device__ __forceinline__ void Consumer<S>::stage(const float* message, uint32_t epoch,

@@ -77,9 +77,9 @@ __device__ __forceinline__ void Consumer<S>::run_head(int step, uint32_t epoch) 
   }
 }
 
-// Blocks post their best; every block finds the best of all, so nobody has to tell. Whoever has seen
-// all posts also sees all keys that were appended before them. Two sets of words in turn: a block
-// without work may still read the one while others are a step ahead.
+// Blocks post their best; every block finds the best of all, so nobody has to tell. Whoever has
+// seen all posts also sees all keys that were appended before them. Two sets of words in turn: a
+// block without work may still read the one while others are a step ahead.
 template <class S>
 __device__ __forceinline__ void Consumer<S>::next_token(int step) {
   const uint32_t epoch = p_.first_step + step + 1;

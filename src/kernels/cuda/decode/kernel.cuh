@@ -1,13 +1,13 @@
-// The persistent kernel: one block per SM runs whole tokens. One warp (ring.cuh) streams the weights
-// and past keys of this block's shares through a ring in shared memory; the others multiply
+// The persistent kernel: one block per SM runs whole tokens. One warp (ring.cuh) streams the
+// weights and past keys of this block's shares through a ring in shared memory; the others multiply
 // (matrix.cuh), attend (attend.cuh) and hand results to the other blocks as messages (message.cuh).
 //
 //   per layer   qkv <- norm(x)     attend     o + x     gate/up, SwiGLU <- norm(x)     down + x
 //   then        head <- norm(x)    argmax     next token
 //
-// There is no grid barrier: whoever needs a value waits for the value. A block that has no share of a
-// matrix does not read its input, so a message is never overwritten before its readers have it: its
-// next writing needs, through the chain of matrices, the outputs of all who read it.
+// There is no grid barrier: whoever needs a value waits for the value. A block that has no share of
+// a matrix does not read its input, so a message is never overwritten before its readers have it:
+// its next writing needs, through the chain of matrices, the outputs of all who read it.
 #pragma once
 
 #include "kernels/cuda/decode/head.cuh"

@@ -1,5 +1,6 @@
-// A matrix of the layer: this block's chunks from the ring, one reduction over the warps per batch of
-// strips, then a warp a strip finishes it: bias-free epilogues of the five kinds, posted as messages.
+// A matrix of the layer: this block's chunks from the ring, one reduction over the warps per batch
+// of strips, then a warp a strip finishes it: bias-free epilogues of the five kinds, posted as
+// messages.
 #pragma once
 
 #include "kernels/cuda/decode/consumer.cuh"
@@ -51,11 +52,14 @@ __device__ __forceinline__ void Consumer<S>::run_matrix(int layer, uint32_t epoc
   const Share share(p_, starts_, kProduct, layer);
   const int first_unit = share.begin / m.chunks;
   const int count = share.begin < share.end ? (share.end - 1) / m.chunks + 1 - first_unit : 0;
-  // Item i is warp i % kWarps's to finish. Its residual has been there for long: on its way already.
+  // Item i is warp i % kWarps's to finish. Its residual has been there for long: on its way
+  // already.
   uint32_t word = 0;
   if (kResidual && warp_ < count) {
     const int row = (first_unit + warp_) * 32 + lane_;
-    if (row < m.rows && (kProduct == kDown || layer > 0)) word = load_word(residual_of<kProduct>(row));
+    if (row < m.rows && (kProduct == kDown || layer > 0)) {
+      word = load_word(residual_of<kProduct>(row));
+    }
   }
   int first = 0;
   do {

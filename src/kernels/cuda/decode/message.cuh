@@ -1,10 +1,12 @@
-// How blocks of the persistent kernel hand each other values: by words that carry their own proof of
-// freshness, so that the poll is the load. There is no counter to raise, no fence and no second trip.
+// How blocks of the persistent kernel hand each other values: by words that carry their own proof
+// of freshness, so that the poll is the load. There is no counter to raise, no fence and no second
+// trip.
 //
-// A float message is a f32 whose two lowest bits are the epoch of its writing modulo 4; every word of
-// such a buffer is written once a layer, and nobody can be a layer behind, so an old word never has
-// the awaited epoch. Words that are written only now and then (parts of attention) carry the whole
-// epoch beside the value in 8 bytes. Accesses are relaxed at device scope: they meet in the L2 cache.
+// A float message is a f32 whose two lowest bits are the epoch of its writing modulo 4; every word
+// of such a buffer is written once a layer, and nobody can be a layer behind, so an old word never
+// has the awaited epoch. Words that are written only now and then (parts of attention) carry the
+// whole epoch beside the value in 8 bytes. Accesses are relaxed at device scope: they meet in the
+// L2 cache.
 #pragma once
 
 #include <cuda_runtime.h>

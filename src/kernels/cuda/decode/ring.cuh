@@ -1,6 +1,6 @@
 // The ring of shared memory through which all weights and cached keys pass, and the one lane that
-// fills it. What it fetches depends on nothing but the position, so it runs ahead of the arithmetic,
-// across matrices, layers and tokens, as far as the ring reaches.
+// fills it. What it fetches depends on nothing but the position, so it runs ahead of the
+// arithmetic, across matrices, layers and tokens, as far as the ring reaches.
 #pragma once
 
 #include "kernels/cuda/decode/message.cuh"

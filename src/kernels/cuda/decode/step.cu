@@ -1,4 +1,5 @@
-// The host's side of the fused decode step: whether a model fits it, where everything lies, launches.
+// The host's side of the fused decode step: whether a model fits it, where everything lies,
+// launches.
 #include <algorithm>
 
 #include "kernels/cuda/decode.h"
@@ -82,7 +83,7 @@ class FusedStep : public DecodeStep {
         launch_steps_(std::max(1, tuning.launch_steps)), capacity_(spec.capacity) {
     set_shape(spec, tuning);
     set_layers(spec);
-    set_shares(tuning);
+    set_shares();
     set_messages(spec);
     set_layout(spec, tuning, groups, limit);
     if (p_.head_kind != Table::tiles) p_.head_rows = p_.at.slot / (p_.hidden * 2);
@@ -172,13 +173,14 @@ class FusedStep : public DecodeStep {
     }
   }
 
-  void set_shares(const DecodeTuning&) {
+  void set_shares() {
     std::vector<uint32_t> starts;
     for (int i = 0; i < kProducts; ++i) {
       const MatrixArgs& m = p_.matrix[i];
       const bool table = i == kHead && p_.head_kind != Table::tiles;
-      const auto shares = table ? partition(m.rows, 1, blocks_)
-                                : partition((m.rows + kTileRows - 1) / kTileRows, m.chunks, blocks_);
+      const int64_t strips = (m.rows + kTileRows - 1) / kTileRows;
+      const auto shares =
+          table ? partition(m.rows, 1, blocks_) : partition(strips, m.chunks, blocks_);
       starts.insert(starts.end(), shares.begin(), shares.end());
     }
     starts_ = DeviceBuffer(device_, starts.size() * sizeof(uint32_t));
@@ -228,7 +230,8 @@ class FusedStep : public DecodeStep {
     for (const MatrixArgs& m : p_.matrix) widest = std::max(widest, m.tiles);
     const auto head_dim = static_cast<int>(spec.head_dim);
     const int x = widest * 256, rows = 2 * kBatchStrips * warps_ * 32 * 4;
-    const int attention = warps_ * (p_.heads / p_.kv_heads) * (head_dim + 2) * 4;  // over x and rows
+    // The sums of attention lie over both.
+    const int attention = warps_ * (p_.heads / p_.kv_heads) * (head_dim + 2) * 4;
     int offset = 0;
     const auto take = [&](int bytes) {
       const int at = offset;

@@ -57,8 +57,8 @@ __device__ __forceinline__ void mma8(float (&c)[4], uint32_t a0, uint32_t a1, ui
 }
 
 /// y[h][e] += products of row 16 h + 8 e + lane / 4; all lanes of a row get the same. `x` is the
-/// address of the tile's activations plus 16 * (lane % 4) bytes, `sums` that of the sums of x of its
-/// groups (kRaw). All columns of B are the same vector.
+/// address of the tile's activations plus 16 * (lane % 4) bytes, `sums` that of the sums of x of
+/// its groups (kRaw). All columns of B are the same vector.
 template <int kGroups, bool kRaw>
 __device__ __forceinline__ void multiply_tile(uint32_t codes, uint32_t meta, uint32_t x,
                                               uint32_t sums, int lane, float (&y)[2][2]) {
