@@ -100,4 +100,9 @@ int edit_distance(std::string_view a, std::string_view b) {
   return row[b.size()];
 }
 
+void append_item(std::string& list, std::string_view item) {
+  if (!list.empty()) list += ", ";
+  list += item;
+}
+
 }  // namespace awq

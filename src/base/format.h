@@ -70,4 +70,7 @@ std::string_view nearest_name(std::string_view name, const Range& choices, int l
   return best;
 }
 
+/// Appends to "a, b": the lists of messages that say what there is.
+void append_item(std::string& list, std::string_view item);
+
 }  // namespace awq

@@ -21,7 +21,7 @@ std::optional<DType> dtype_of(std::string_view name) {
 
 std::string known_types() {
   std::string list;
-  for (const DType type : kTypes) list += cat(list.empty() ? "" : ", ", dtype_name(type));
+  for (const DType type : kTypes) append_item(list, dtype_name(type));
   return list;
 }
 

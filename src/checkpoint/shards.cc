@@ -73,7 +73,7 @@ Result<ShardList> read_index(const std::string& directory, const std::string& pa
   std::string missing;
   for (const std::string& name : names) {
     if (!entry_exists(path_join(directory, name)))
-      missing += cat(missing.empty() ? "" : ", ", name);
+      append_item(missing, name);
     list.files.push_back(name);
   }
   if (!missing.empty()) {

@@ -124,8 +124,7 @@ Status bench(const Options& options) {
   if (!options.model.model.empty()) {
     return usage_error("give a MODEL or --synthetic SHAPE, not both");
   }
-  AWQ_ASSIGN(const Backend backend, make_backend(options.model.backend));
-  if (!backend.remark.empty()) say(backend.remark);
+  AWQ_ASSIGN(const Backend backend, open_backend(options.model.backend));
   const Timer timer;
   AWQ_ASSIGN(const Model model, make_synthetic_model(options.synthetic, backend.ops));
   const double seconds = timer.seconds();
@@ -138,12 +137,10 @@ Status bench(const Options& options) {
 void add_bench(CLI::App& app, Outcome& outcome) {
   auto options = std::make_shared<Options>();
   CLI::App* verb = app.add_subcommand("bench", "measure prefill and decode speed");
-  add_optional_model_argument(*verb, options->model.model);
-  add_backend_options(*verb, options->model.backend);
-  add_json_option(*verb, options->model.json);
+  add_model_options(*verb, options->model)->required(false);
   std::string shapes;
   for (const std::string_view name : synthetic_shapes()) {
-    shapes += cat(shapes.empty() ? "" : ", ", name);
+    append_item(shapes, name);
   }
   verb->add_option("--synthetic", options->synthetic.shape,
                    cat("instead of MODEL: this shape with random weights; one of ", shapes))

@@ -26,8 +26,7 @@ Json compare_json(const CompareResult& result) {
 }
 
 Status compare(const CompareOptions& options) {
-  AWQ_ASSIGN(const Backend backend, make_backend(options.model.backend));
-  if (!backend.remark.empty()) say(backend.remark);
+  AWQ_ASSIGN(const Backend backend, open_backend(options.model.backend));
   AWQ_ASSIGN(Session reference, Session::open(options.reference, backend.ops));
   AWQ_ASSIGN(Session model, Session::open(options.model.model, backend.ops));
   AWQ_ASSIGN(const Windows windows,

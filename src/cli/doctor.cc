@@ -33,7 +33,7 @@ Status doctor(bool json) {
   }
   if (json) return print_json(result);
   std::string names;
-  for (const std::string_view name : cpu_backends()) names += cat(names.empty() ? "" : ", ", name);
+  for (const std::string_view name : cpu_backends()) append_item(names, name);
   std::string text = cat("cpu            ", cpu->description(), "\ncpu tables     ", names,
                          "\ncuda code for  ",
                          cuda_architectures().empty() ? "none: built without CUDA"

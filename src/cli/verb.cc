@@ -6,13 +6,10 @@
 
 namespace awq {
 
-void add_model_argument(CLI::App& verb, std::string& model) {
-  verb.add_option("MODEL", model, "a directory with config.json and safetensors, or a .gguf file")
+CLI::Option* add_model_argument(CLI::App& verb, std::string& model) {
+  return verb
+      .add_option("MODEL", model, "a directory with config.json and safetensors, or a .gguf file")
       ->required();
-}
-
-void add_optional_model_argument(CLI::App& verb, std::string& model) {
-  verb.add_option("MODEL", model, "a directory with config.json and safetensors, or a .gguf file");
 }
 
 void add_threads_option(CLI::App& verb, int& threads, std::string& backend) {
@@ -43,10 +40,11 @@ void add_json_option(CLI::App& verb, bool& json) {
   verb.add_flag("--json", json, "print one JSON document on stdout");
 }
 
-void add_model_options(CLI::App& verb, ModelOptions& options) {
-  add_model_argument(verb, options.model);
+CLI::Option* add_model_options(CLI::App& verb, ModelOptions& options) {
+  CLI::Option* model = add_model_argument(verb, options.model);
   add_backend_options(verb, options.backend);
   add_json_option(verb, options.json);
+  return model;
 }
 
 Result<uint64_t> parse_size(std::string_view text) {

@@ -22,14 +22,13 @@ struct ModelOptions {
   bool json = false;
 };
 
-void add_model_argument(CLI::App& verb, std::string& model);
-void add_optional_model_argument(CLI::App& verb, std::string& model);
+CLI::Option* add_model_argument(CLI::App& verb, std::string& model);
 void add_threads_option(CLI::App& verb, int& threads, std::string& backend);
 void add_json_option(CLI::App& verb, bool& json);
 /// --device, --max-vram, --threads, --backend.
 void add_backend_options(CLI::App& verb, BackendOptions& options);
-/// MODEL, the options of the backend, --json.
-void add_model_options(CLI::App& verb, ModelOptions& options);
+/// MODEL (returned), the options of the backend, --json.
+CLI::Option* add_model_options(CLI::App& verb, ModelOptions& options);
 
 /// "900MB", "1.5GiB", "2048" (bytes).
 Result<uint64_t> parse_size(std::string_view text);

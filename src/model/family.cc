@@ -29,7 +29,7 @@ Error unsupported_architecture(std::string_view origin, std::string_view archite
   std::string known;
   for (const Family& family : families()) {
     for (const std::string_view name : family.architectures) {
-      known += cat(known.empty() ? "" : ", ", name);
+      append_item(known, name);
     }
   }
   return bad_input(cat(origin, ": architecture \"", printable(architecture),

@@ -26,7 +26,7 @@ Result<Arch> describe(const SyntheticOptions& options) {
   std::string offered;
   for (const KnownShape& shape : kShapes) {
     if (shape.name != options.shape) {
-      offered += cat(offered.empty() ? "" : ", ", shape.name);
+      append_item(offered, shape.name);
       continue;
     }
     const Config config({{"architectures", {"LlamaForCausalLM"}},

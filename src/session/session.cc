@@ -19,9 +19,14 @@ Result<OpenCheckpoint> OpenCheckpoint::open(const std::string& path, bool with_t
   return result;
 }
 
-Result<Session> Session::open(const std::string& path, const BackendOptions& options) {
+Result<Backend> open_backend(const BackendOptions& options) {
   AWQ_ASSIGN(Backend backend, make_backend(options));
   if (!backend.remark.empty()) say(backend.remark);
+  return backend;
+}
+
+Result<Session> Session::open(const std::string& path, const BackendOptions& options) {
+  AWQ_ASSIGN(Backend backend, open_backend(options));
   AWQ_ASSIGN(Session session, open(path, backend.ops));
   session.device_ = std::move(backend.device);
   return session;

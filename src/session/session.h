@@ -21,6 +21,9 @@ struct OpenCheckpoint {
   static Result<OpenCheckpoint> open(const std::string& path, bool with_text = true);
 };
 
+/// The backend that was asked for; says on stderr why "auto" is not the GPU.
+Result<Backend> open_backend(const BackendOptions& options);
+
 /// A loaded model.
 class Session {
  public:

@@ -129,7 +129,7 @@ Result<GgufPretokenizer> gguf_pretokenizer(std::string_view name, std::string_vi
   }
   std::string names;
   for (const Name& known : kNames) {
-    if (!known.name.empty()) names += cat(names.empty() ? "" : ", ", known.name);
+    if (!known.name.empty()) append_item(names, known.name);
   }
   return bad_input(cat(origin, ": tokenizer.ggml.pre \"", printable(name),
                        "\" is not supported; known: ", names));

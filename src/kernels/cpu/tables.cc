@@ -106,7 +106,7 @@ Result<Ops> make_cpu_ops(Device& device, std::string_view name) {
     return ops;
   }
   std::string offered;
-  for (const std::string_view each : names) offered += cat(offered.empty() ? "" : ", ", each);
+  for (const std::string_view each : names) append_item(offered, each);
   return usage_error(cat("no CPU backend \"", printable(name), "\" on this processor; choose one of: ",
                          offered, ", auto"));
 }
