@@ -15,71 +15,14 @@
 #include <string>
 #include <vector>
 
+#include "kernels/cuda.h"
 #include "kernels/cuda/blas.h"
 #include "kernels/cuda/matmul.h"
 #include "kernels/cuda/tile_product.h"
 
 namespace awq::cuda {
 
-void check(cudaError_t status, const char* what) {
-  if (status == cudaSuccess) return;
-  std::fprintf(stderr, "%s: %s\n", what, cudaGetErrorString(status));
-  std::exit(1);
-}
-void check(cublasStatus_t status, const char* what) {
-  if (status == CUBLAS_STATUS_SUCCESS) return;
-  std::fprintf(stderr, "%s: cuBLAS status %d\n", what, static_cast<int>(status));
-  std::exit(1);
-}
-
 namespace {
-
-// The device of the program accounts memory and has a policy for running out; here neither matters.
-class BenchDevice : public CudaDevice {
- public:
-  BenchDevice() {
-    check(cudaGetDeviceProperties(&properties_, 0), "cudaGetDeviceProperties");
-    check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "cudaStreamCreate");
-  }
-  std::string description() const override { return properties_.name; }
-  void* allocate(size_t bytes) override {
-    void* p = nullptr;
-    check(cudaMalloc(&p, bytes), "cudaMalloc");
-    return p;
-  }
-  void release(void* data, size_t) override { check(cudaFree(data), "cudaFree"); }
-  void upload(void* device, const void* host, size_t bytes) override {
-    check(cudaMemcpyAsync(device, host, bytes, cudaMemcpyHostToDevice, stream_), "upload");
-    synchronize();
-  }
-  void download(void* host, const void* device, size_t bytes) override {
-    synchronize();
-    check(cudaMemcpy(host, device, bytes, cudaMemcpyDeviceToHost), "download");
-  }
-  void synchronize() override { check(cudaStreamSynchronize(stream_), "synchronize"); }
-  ThreadPool& pool() override { std::abort(); }
-  cudaStream_t stream() override { return stream_; }
-  cublasHandle_t blas() override {
-    if (blas_ == nullptr) blas_ = create_blas(stream_, allocate(kBlasWorkspaceBytes));
-    return blas_;
-  }
-  int multiprocessors() const override { return properties_.multiProcessorCount; }
-  int compute_capability() const override { return properties_.major * 10 + properties_.minor; }
-  void* scratch(int slot, size_t bytes) override {
-    if (bytes > scratch_[slot].size()) synchronize();
-    scratch_[slot].reserve(*this, bytes);
-    return scratch_[slot].data();
-  }
-  uint64_t held() const override { return 0; }
-  uint64_t peak() const override { return 0; }
-  size_t l2_bytes() const { return static_cast<size_t>(properties_.l2CacheSize); }
-
- private:
-  cudaDeviceProp properties_ = {};
-  cudaStream_t stream_ = nullptr;
-  cublasHandle_t blas_ = nullptr;
-  DeviceBuffer scratch_[4];
-};
 
 // ---- data ----
 
@@ -166,7 +109,7 @@ __global__ void reference(TileReader w, const float* x, const float* bias, doubl
   if (lane == 0) y[t * out + o] = sum + bias[o];
 }
 
-std::unique_ptr<QuantTilesCuda> random_tiles(BenchDevice& device, int bits, int64_t group,
+std::unique_ptr<QuantTilesCuda> random_tiles(CudaDevice& device, int bits, int64_t group,
                                              int64_t out, int64_t in, uint64_t seed) {
   auto w = std::make_unique<QuantTilesCuda>();
   w->out = out, w->in = in;
@@ -195,7 +138,7 @@ double relative_error(const std::vector<float>& got, const std::vector<double>& 
 }
 
 /// The largest relative L2 error over token counts and paths; also that a product repeats exactly.
-bool check_format(BenchDevice& device, int bits, int64_t group, int64_t out, int64_t in,
+bool check_format(CudaDevice& device, int bits, int64_t group, int64_t out, int64_t in,
                   bool json) {
   const auto w = random_tiles(device, bits, group, out, in, 77);
   constexpr int64_t kMost = 150;
@@ -250,7 +193,7 @@ bool check_format(BenchDevice& device, int bits, int64_t group, int64_t out, int
   return good;
 }
 
-bool check_floats(BenchDevice& device, DType dtype, int64_t out, int64_t in, bool json) {
+bool check_floats(CudaDevice& device, DType dtype, int64_t out, int64_t in, bool json) {
   std::vector<float> w(out * in), x(8 * in), got(8 * out);
   for (size_t i = 0; i < w.size(); ++i) w[i] = (hash(i) % 2001 - 1000.f) * 0x1p-10f;
   for (size_t i = 0; i < x.size(); ++i) x[i] = (hash(i + 1000000) % 255 - 127.f) * 0x1p-7f;
@@ -300,7 +243,7 @@ bool check_floats(BenchDevice& device, DType dtype, int64_t out, int64_t in, boo
 // ---- time ----
 
 /// Median time of one call of `f(i)`, i = 0..count-1, in microseconds.
-double graph_us(BenchDevice& device, int count, const std::function<void(int)>& f) {
+double graph_us(CudaDevice& device, int count, const std::function<void(int)>& f) {
   const cudaStream_t stream = device.stream();
   f(0);  // scratch memory and cuBLAS make their allocations outside the capture
   device.synchronize();
@@ -349,7 +292,7 @@ __global__ void read_all(const uint4* p, size_t block_words, uint32_t* out) {
 }
 
 /// Bytes per second of a read-only sweep, the best of 1, 2 and 4 GiB.
-double read_roof(BenchDevice& device) {
+double read_roof(CudaDevice& device) {
   const size_t most = size_t{4} << 30;
   DeviceBuffer buffer(device, most);
   random_words<<<4096, 256, 0, device.stream()>>>(buffer.as<uint32_t>(), most / 4, 1);
@@ -381,7 +324,7 @@ constexpr Shape kShapes[] = {
 
 class Timings {
  public:
-  Timings(BenchDevice& device, bool json) : device_(device), json_(json), roof_(read_roof(device)) {
+  Timings(CudaDevice& device, bool json) : device_(device), json_(json), roof_(read_roof(device)) {
     // Enough for any shape twice, and for more than four times the cache.
     halves_bytes_ = size_t{2} << 30;
     halves_ = DeviceBuffer(device, halves_bytes_);
@@ -405,7 +348,7 @@ class Timings {
 
   int copies(double bytes) const {
     return static_cast<int>(
-        std::max(2.0, 4.2 * static_cast<double>(device_.l2_bytes()) / bytes + 1));
+        std::max(2.0, 4.2 * l2_bytes_ / bytes + 1));
   }
 
   double cublas_us(const Shape& s, int64_t tokens) {
@@ -490,14 +433,15 @@ class Timings {
     std::fflush(stdout);
   }
 
-  BenchDevice& device_;
+  CudaDevice& device_;
   bool json_;
   double roof_;
+  const double l2_bytes_ = static_cast<double>(cuda_devices().value().front().l2_bytes);
   size_t halves_bytes_ = 0;
   DeviceBuffer halves_, x_, x16_, y_;
 };
 
-bool check_all(BenchDevice& device, bool json) {
+bool check_all(CudaDevice& device, bool json) {
   bool good = true;
   for (const int bits : {4, 3, 2, 8}) {
     for (const int64_t group : {128, 64, 32, 0}) {
@@ -514,7 +458,12 @@ bool check_all(BenchDevice& device, bool json) {
 }
 
 int run(bool json, bool quick, bool only_check) {
-  BenchDevice device;
+  const auto made = make_cuda_device(0);
+  if (!made.ok()) {
+    std::fprintf(stderr, "%s\n", made.error().message.c_str());
+    return 1;
+  }
+  CudaDevice& device = cuda_device(**made);
   if (json) std::puts("[");
   const bool good = check_all(device, json);
   if (!only_check) {

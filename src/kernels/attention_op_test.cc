@@ -8,16 +8,7 @@
 namespace awq {
 namespace {
 
-struct Case {
-  int64_t heads, kv_heads, dim;
-  std::vector<std::pair<int64_t, int64_t>> segments;  // past, count
-  bool causal = true;
-  int64_t window = 0;
-  float softcap = 0;
-  bool alibi = false;
-};
-
-const Case kCases[] = {
+const AttentionCase kCases[] = {
     {9, 3, 64, {{0, 40}}},
     {9, 3, 64, {{700, 1}}},
     {9, 3, 64, {{3, 1}, {300, 2}, {0, 7}, {64, 70}}},
@@ -40,7 +31,7 @@ class AttentionOp : public testing::Test {
   TestData data{5};
 
   // Appends keys and values through the table's own kv_append, then attends.
-  std::vector<float> run(const Ops& ops, const Case& c, DType dtype, const std::vector<float>& kv,
+  std::vector<float> run(const Ops& ops, const AttentionCase& c, DType dtype, const std::vector<float>& kv,
                          std::vector<float> q, int64_t rows) {
     std::vector<std::vector<std::byte>> memory;
     std::vector<Segment> segments;
@@ -76,7 +67,7 @@ class AttentionOp : public testing::Test {
 };
 
 TEST_F(AttentionOp, EqualsScalar) {
-  for (const Case& c : kCases) {
+  for (const AttentionCase& c : kCases) {
     int64_t rows = 0, total = 0;
     for (const auto& [past, count] : c.segments) rows += count, total = std::max(total, past + count);
     const std::vector<float> kv = data.normal(total * c.kv_heads * c.dim + 1000);
@@ -97,7 +88,7 @@ TEST_F(AttentionOp, EqualsScalar) {
 }
 
 TEST_F(AttentionOp, SameBitsForAnyThreads) {
-  const Case c = {9, 3, 64, {{2000, 1}, {0, 130}, {77, 3}}};
+  const AttentionCase c = {9, 3, 64, {{2000, 1}, {0, 130}, {77, 3}}};
   const std::vector<float> kv = data.normal(2001 * 192 + 1000), q = data.normal(134 * 576);
   const auto one = make_cpu_device(1), three = make_cpu_device(3);
   const auto first = fast_tables(*one), second = fast_tables(*device), third = fast_tables(*three);

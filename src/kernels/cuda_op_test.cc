@@ -1,7 +1,7 @@
 // The CUDA table against the scalar oracle, on the first device; skipped where there is none.
 #include <gtest/gtest.h>
 
-#include "kernels/cuda.h"
+#include "kernels/cuda_test.h"
 #include "kernels/op_test_data.h"
 
 namespace awq {
@@ -9,15 +9,8 @@ namespace {
 
 using Shape = std::pair<int64_t, int64_t>;
 
-class CudaOp : public testing::Test {
+class CudaOp : public CudaTest {
  protected:
-  void SetUp() override {
-    auto made = make_cuda_device(0);
-    if (!made.ok()) GTEST_SKIP() << made.error().message;
-    device = std::move(made).value();
-    cuda = make_cuda_ops(*device);
-  }
-
   // Device memory that lives as long as the test, with a copy of `values`.
   template <class T>
   T* up(const std::vector<T>& values) {
@@ -56,8 +49,6 @@ class CudaOp : public testing::Test {
 
   std::unique_ptr<Device> host = make_cpu_device(2);
   Ops scalar = make_cpu_ops(*host, "scalar").value();
-  std::unique_ptr<Device> device;  // before the buffers: they hold its memory
-  Ops cuda;
   std::vector<DeviceBuffer> buffers;
   TestData data{11};
 };
@@ -207,15 +198,6 @@ TEST_F(CudaOp, Elementwise) {
             });
   }
 }
-
-struct AttentionCase {
-  int64_t heads, kv_heads, dim;
-  std::vector<std::pair<int64_t, int64_t>> segments;  // past, count
-  bool causal = true;
-  int64_t window = 0;
-  float softcap = 0;
-  bool alibi = false;
-};
 
 // Few pairs and many, parts of the keys or not, whole tiles and tails of everything.
 const AttentionCase kAttention[] = {

@@ -52,6 +52,15 @@ class TestData {
   std::mt19937 random_;
 };
 
+struct AttentionCase {
+  int64_t heads, kv_heads, dim;
+  std::vector<std::pair<int64_t, int64_t>> segments;  // past, count
+  bool causal = true;
+  int64_t window = 0;
+  float softcap = 0;
+  bool alibi = false;
+};
+
 /// [out, in] floats of a quantized weight.
 inline std::vector<float> dequantize(const QuantWeight& weight) {
   const int64_t group = weight.format.group_size(weight.in);

@@ -4,7 +4,7 @@
 #include <cmath>
 
 #include "kernels/cpu.h"
-#include "kernels/cuda.h"
+#include "kernels/cuda_test.h"
 #include "model/synthetic.h"
 #include "model/test_model.h"
 #include "runtime/engine.h"
@@ -12,15 +12,8 @@
 namespace awq {
 namespace {
 
-class CudaDecode : public testing::Test {
+class CudaDecode : public CudaTest {
  protected:
-  void SetUp() override {
-    auto made = make_cuda_device(0);
-    if (!made.ok()) GTEST_SKIP() << made.error().message;
-    device = std::move(made).value();
-    ops = make_cuda_ops(*device);
-  }
-
   static std::vector<float> copy(Engine& engine, Matrix logits) {
     const std::span<const float> values = engine.on_host(logits);
     return {values.begin(), values.end()};
@@ -50,23 +43,20 @@ class CudaDecode : public testing::Test {
     EXPECT_EQ(cache.length(), count);
     return all;
   }
-
-  std::unique_ptr<Device> device;
-  Ops ops;
 };
 
 TEST_F(CudaDecode, EqualsTheWalkOnTheCpu) {
   const Arch arch = test_arch({.kv_heads = 2});
   const std::unique_ptr<Device> host = make_cpu_device(2);
-  const Model here = test_model(arch, *make_cpu_ops(*host)), there = test_model(arch, ops);
-  Engine cpu(here), cuda(there);
-  const auto want = run(cpu, 40, false), got = run(cuda, 40, true);
+  const Model here = test_model(arch, *make_cpu_ops(*host)), there = test_model(arch, cuda);
+  Engine cpu(here), gpu(there);
+  const auto want = run(cpu, 40, false), got = run(gpu, 40, true);
   for (size_t i = 0; i < want.size(); ++i) EXPECT_LT(error(got[i], want[i]), 2e-3) << i;
 }
 
 TEST_F(CudaDecode, QuantizedEqualsTheWalkAndItself) {
   for (const int bits : {4, 3}) {
-    const auto model = make_synthetic_model({"llama-2-7b", bits, 128, 2}, ops);
+    const auto model = make_synthetic_model({"llama-2-7b", bits, 128, 2}, cuda);
     ASSERT_TRUE(model.ok());
     Engine engine(*model);
     const auto walk = run(engine, 300, false);  // beyond the first bucket of positions
@@ -79,7 +69,7 @@ TEST_F(CudaDecode, QuantizedEqualsTheWalkAndItself) {
 }
 
 TEST_F(CudaDecode, GreedyEqualsStepByStep) {
-  const auto model = make_synthetic_model({"llama-2-7b", 4, 128, 2}, ops);
+  const auto model = make_synthetic_model({"llama-2-7b", 4, 128, 2}, cuda);
   ASSERT_TRUE(model.ok());
   Engine engine(*model);
   KvCache one(*device, model->arch, 600, DType::f16), other(*device, model->arch, 600, DType::f16);
@@ -88,7 +78,7 @@ TEST_F(CudaDecode, GreedyEqualsStepByStep) {
   int32_t token = 5;
   for (const int32_t id : ids) {
     int32_t next = 0;
-    ops.argmax(*device, engine.decode(other, token), &next);
+    cuda.argmax(*device, engine.decode(other, token), &next);
     ASSERT_EQ(next, id) << other.length();
     token = next;
   }

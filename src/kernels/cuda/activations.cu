@@ -116,12 +116,4 @@ void sum_splits(CudaDevice& device, const float* partial, int splits, const floa
          bias, y);
 }
 
-size_t max_shared_bytes() {
-  int device = 0, bytes = 0;
-  check(cudaGetDevice(&device), "cudaGetDevice");
-  check(cudaDeviceGetAttribute(&bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, device),
-        "cudaDeviceGetAttribute");
-  return static_cast<size_t>(bytes);
-}
-
 }  // namespace awq::cuda

@@ -15,9 +15,6 @@ namespace {
 
 constexpr int kPairs = 8, kWarps = 4;
 
-__device__ inline float element(const float* p, int64_t i) { return p[i]; }
-__device__ inline float element(const __half* p, int64_t i) { return __half2float(p[i]); }
-
 // A softmax in progress: sums of e^(score - most) v, and of e^(score - most).
 template <int kPerLane>
 struct Softmax {
@@ -64,8 +61,8 @@ __global__ void __launch_bounds__(kWarps * 32) attend(Attend a) {
 #pragma unroll
     for (int j = 0; j < kPerLane; ++j) {
       const int i = lane + 32 * j;
-      k[j] = i < a.head_dim ? element(keys, key * a.head_dim + i) : 0;
-      v[j] = i < a.head_dim ? element(values, key * a.head_dim + i) : 0;
+      k[j] = i < a.head_dim ? static_cast<float>(keys[key * a.head_dim + i]) : 0;
+      v[j] = i < a.head_dim ? static_cast<float>(values[key * a.head_dim + i]) : 0;
     }
 #pragma unroll
     for (int p = 0; p < kPairs; ++p) {
@@ -160,6 +157,10 @@ void launch_pairs(CudaDevice& cuda, const Attend& a) {
   check_launch("attention");
 }
 
+void launch_pairs(CudaDevice& cuda, const Attend& a, DType dtype) {
+  return dtype == DType::f16 ? launch_pairs<__half>(cuda, a) : launch_pairs<float>(cuda, a);
+}
+
 // Enough parts of the keys to fill the device, none shorter than 16 keys (256 for tiles):
 // a warp waits for memory at every key of its own.
 int choose_splits(const CudaDevice& cuda, const Attend& a, bool tiles) {
@@ -176,19 +177,21 @@ void launch_merge(CudaDevice& cuda, const Attend& a) {
   check_launch("attention's merge");
 }
 
+int64_t partial_floats(const Attend& a) {
+  return static_cast<int64_t>(a.splits) * a.rows * a.heads * (a.head_dim + 2);
+}
+
 void launch(CudaDevice& cuda, Attend a, DType dtype) {
   const bool tiles = dtype == DType::f16 && a.pairs() >= 16 && tiles_attend(a);
   a.splits = choose_splits(cuda, a, tiles);
   if (a.splits > 1) {
-    const int64_t floats = static_cast<int64_t>(a.splits) * a.rows * a.heads * (a.head_dim + 2);
-    a.partial = static_cast<float*>(cuda.scratch(1, static_cast<size_t>(floats) * sizeof(float)));
+    const auto bytes = static_cast<size_t>(partial_floats(a)) * sizeof(float);
+    a.partial = static_cast<float*>(cuda.scratch(1, bytes));
   }
   if (tiles) {
     launch_tiles(cuda, a);
-  } else if (dtype == DType::f16) {
-    launch_pairs<__half>(cuda, a);
   } else {
-    launch_pairs<float>(cuda, a);
+    launch_pairs(cuda, a, dtype);
   }
   if (a.partial != nullptr) launch_merge(cuda, a);
 }
@@ -236,18 +239,13 @@ void kv_append(Device& device, const KvAppendArgs& args) {
 }
 
 int64_t step_attention_floats(CudaDevice& device, const StepAttention& step, int64_t most) {
-  return static_cast<int64_t>(attend_of(device, step, most).splits) * step.heads *
-         (step.head_dim + 2);
+  return partial_floats(attend_of(device, step, most));
 }
 
 void step_attention(CudaDevice& device, const StepAttention& step, int64_t most) {
   const Attend a = attend_of(device, step, most);
-  if (step.kv.dtype == DType::f16) {
-    launch_pairs<__half>(device, a);
-  } else {
-    launch_pairs<float>(device, a);
-  }
-  if (a.splits > 1) launch_merge(device, a);
+  launch_pairs(device, a, step.kv.dtype);
+  if (a.partial != nullptr) launch_merge(device, a);
 }
 
 void attention(Device& device, const AttentionArgs& args) {

@@ -81,12 +81,6 @@ __global__ void mirror_kernel(float* h, int64_t cols) {
 
 }  // namespace
 
-bool blas_available(const char** why) {
-  const Table& table = library();
-  if (why != nullptr) *why = table.error.c_str();
-  return table.error.empty();
-}
-
 cublasHandle_t create_blas(cudaStream_t stream, void* workspace) {
   const Table& table = library();
   if (!table.error.empty()) {

@@ -11,9 +11,6 @@
 
 namespace awq::cuda {
 
-/// Whether libcublas can be opened; `why` (may be null) gets the loader's message when not.
-bool blas_available(const char** why = nullptr);
-
 /// Device memory that a handle works in: what cuBLAS takes by itself on Hopper.
 constexpr size_t kBlasWorkspaceBytes = size_t{32} << 20;
 

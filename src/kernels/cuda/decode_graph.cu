@@ -54,18 +54,16 @@ __global__ void rope_append(RopeAppend r) {
   float* x = (query ? r.q : r.k) + head * r.head_dim;
   T* cached = static_cast<T*>(r.kv.k) + at;
   for (int pair = threadIdx.x; pair < r.half; pair += blockDim.x) {
-    float sine, cosine;
-    sincosf(static_cast<float>(position) * r.frequency[pair], &sine, &cosine);
     const int first = r.interleaved ? 2 * pair : pair;
     const int second = r.interleaved ? 2 * pair + 1 : pair + r.half;
-    const float a = x[first] * cosine - x[second] * sine;
-    const float b = x[first] * sine + x[second] * cosine;
+    const float2 turned =
+        rotate(x[first], x[second], static_cast<float>(position) * r.frequency[pair], 1);
     if (query) {
-      x[first] = a;
-      x[second] = b;
+      x[first] = turned.x;
+      x[second] = turned.y;
     } else {
-      cached[first] = static_cast<T>(a);
-      cached[second] = static_cast<T>(b);
+      cached[first] = static_cast<T>(turned.x);
+      cached[second] = static_cast<T>(turned.y);
     }
   }
   for (int i = 2 * r.half + threadIdx.x; i < r.head_dim && !query; i += blockDim.x) {
@@ -75,32 +73,11 @@ __global__ void rope_append(RopeAppend r) {
 
 constexpr int kArgmaxBlocks = 64;
 
-struct Best {
-  float value;
-  int32_t index;
-};
-
-__device__ Best better(Best a, Best b) {  // the first of the largest; NaN never wins
-  if (b.value > a.value || (b.value == a.value && b.index < a.index)) return b;
-  return a;
-}
-
-__device__ Best block_best(Best best, Best* shared) {
-  for (int lanes = 16; lanes > 0; lanes /= 2) {
-    best = better(best, {__shfl_xor_sync(~0u, best.value, lanes),
-                         __shfl_xor_sync(~0u, best.index, lanes)});
-  }
-  if (threadIdx.x % 32 == 0) shared[threadIdx.x / 32] = best;
-  __syncthreads();
-  for (unsigned w = 0; w < blockDim.x / 32; ++w) best = better(best, shared[w]);
-  return best;
-}
-
 __global__ void part_argmax(const float* logits, int64_t vocab, Best* parts) {
   __shared__ Best shared[32];
-  Best best{-INFINITY, INT32_MAX};
+  Best best = Best::none();
   for (int64_t i = blockIdx.x * blockDim.x + threadIdx.x; i < vocab; i += gridDim.x * blockDim.x) {
-    best = better(best, {logits[i], static_cast<int32_t>(i)});
+    best.take({logits[i], static_cast<int32_t>(i)});
   }
   best = block_best(best, shared);
   if (threadIdx.x == 0) parts[blockIdx.x] = best;

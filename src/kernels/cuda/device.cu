@@ -66,7 +66,6 @@ class Owner : public CudaDevice {
     }
     check(status, "allocating memory");
     held_ += whole;
-    peak_ = std::max(peak_, held_);
     return data;
   }
 
@@ -107,6 +106,7 @@ class Owner : public CudaDevice {
     return blas_;
   }
   int multiprocessors() const override { return properties_.multiProcessorCount; }
+  size_t shared_bytes() const override { return properties_.sharedMemPerBlockOptin; }
   int compute_capability() const override { return properties_.major * 10 + properties_.minor; }
 
   void* scratch(int slot, size_t bytes) override {
@@ -119,9 +119,6 @@ class Owner : public CudaDevice {
     }
     return scratch.data;
   }
-
-  uint64_t held() const override { return held_; }
-  uint64_t peak() const override { return peak_; }
 
  private:
   struct Scratch {
@@ -147,7 +144,7 @@ class Owner : public CudaDevice {
   cublasHandle_t blas_ = nullptr;
   void* workspace_ = nullptr;  // of blas_
   int ordinal_ = 0;
-  uint64_t limit_ = 0, held_ = 0, peak_ = 0;
+  uint64_t limit_ = 0, held_ = 0;
   Scratch scratch_[4];
   ThreadPool pool_;
 };

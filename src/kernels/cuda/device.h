@@ -23,11 +23,10 @@ class CudaDevice : public Device {
   virtual cudaStream_t stream() = 0;
   virtual cublasHandle_t blas() = 0;     ///< on stream()
   virtual int multiprocessors() const = 0;
+  virtual size_t shared_bytes() const = 0;     ///< most dynamic shared memory of a block
   virtual int compute_capability() const = 0;  ///< 90 for 9.0
   /// Device memory that is valid until the next call of the same `slot` (0..3); grows.
   virtual void* scratch(int slot, size_t bytes) = 0;
-  virtual uint64_t held() const = 0;     ///< bytes allocated now
-  virtual uint64_t peak() const = 0;     ///< most bytes allocated at once
 };
 
 inline CudaDevice& cuda_device(Device& device) { return static_cast<CudaDevice&>(device); }

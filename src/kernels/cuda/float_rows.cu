@@ -22,10 +22,6 @@ struct RowsArgs {
   int tokens;
 };
 
-__device__ __forceinline__ float to_float(float v) { return v; }
-__device__ __forceinline__ float to_float(__half v) { return __half2float(v); }
-__device__ __forceinline__ float to_float(__nv_bfloat16 v) { return __bfloat162float(v); }
-
 /// kCount values of a row in one load of up to 16 bytes.
 template <class T, int kCount>
 struct alignas(sizeof(T) * kCount) Pack {
@@ -75,7 +71,7 @@ __global__ __launch_bounds__(256) void rows_kernel(const __grid_constant__ RowsA
 #pragma unroll
       for (int r = 0; r < kRows; ++r) {
 #pragma unroll
-        for (int i = 0; i < kCount; ++i) sums[r][m] += to_float(p[r].v[i]) * values[i];
+        for (int i = 0; i < kCount; ++i) sums[r][m] += static_cast<float>(p[r].v[i]) * values[i];
       }
     }
   };
@@ -162,7 +158,7 @@ __global__ void embed_kernel(const __grid_constant__ EmbedArgs a) {
   wait_for_previous();
   const T* from = static_cast<const T*>(a.table) + a.ids[blockIdx.x] * a.in;
   float* to = a.y + blockIdx.x * a.y_stride;
-  for (int64_t i = threadIdx.x; i < a.in; i += blockDim.x) to[i] = to_float(from[i]);
+  for (int64_t i = threadIdx.x; i < a.in; i += blockDim.x) to[i] = static_cast<float>(from[i]);
 }
 
 }  // namespace

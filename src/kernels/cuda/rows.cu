@@ -9,13 +9,13 @@ namespace awq::cuda {
 namespace {
 
 struct NormRow {
-  const float* x;
+  float* x;
   float* y;
   int64_t x_stride, y_stride, dim, heads;
   const float *weight, *bias;
   float epsilon, offset;
   bool layer;
-  const float* added;  // the branch that joins x first, or null; then `residual` is x, written back
+  const float* added;  // the branch that joins x first, which is written back; or null
   int64_t added_stride;
 };
 
@@ -26,7 +26,7 @@ constexpr int kHeld = 8;
 __global__ void __launch_bounds__(1024) norm_rows(NormRow n) {
   __shared__ float shared[32];
   const int64_t row = blockIdx.x / n.heads, head = blockIdx.x % n.heads;
-  float* x = const_cast<float*>(n.x) + row * n.x_stride + head * n.dim;
+  float* x = n.x + row * n.x_stride + head * n.dim;
   float* y = n.y + row * n.y_stride + head * n.dim;
   const float* added =
       n.added == nullptr ? nullptr : n.added + row * n.added_stride + head * n.dim;
@@ -102,15 +102,11 @@ __global__ void rope_rows(const __grid_constant__ RopeRows r) {
   const auto position = static_cast<float>(r.positions[blockIdx.x]);
   for (int i = threadIdx.x; i < r.heads * r.half; i += blockDim.x) {
     const int head = i / r.half, pair = i % r.half;
-    float sine, cosine;
-    sincosf(position * r.frequency[pair], &sine, &cosine);
-    sine *= r.magnitude;
-    cosine *= r.magnitude;
     float* first = row + head * r.head_dim + (r.interleaved ? 2 * pair : pair);
     float* second = first + (r.interleaved ? 1 : r.half);
-    const float a = *first, b = *second;
-    *first = a * cosine - b * sine;
-    *second = a * sine + b * cosine;
+    const float2 turned = rotate(*first, *second, position * r.frequency[pair], r.magnitude);
+    *first = turned.x;
+    *second = turned.y;
   }
 }
 

@@ -1,8 +1,4 @@
 // What evaluation asks of logits: one block per row, results copied to the host.
-#include <algorithm>
-#include <cmath>
-#include <vector>
-
 #include "kernels/check_shapes.h"
 #include "kernels/cuda/blas.h"
 #include "kernels/cuda/launch.cuh"
@@ -11,41 +7,27 @@
 namespace awq::cuda {
 namespace {
 
-// The first of the largest; NaN never wins; 0 when there is nothing else.
-__device__ int32_t row_argmax(const float* x, int64_t count, float* shared) {
-  constexpr int32_t kNone = INT32_MAX;
-  __shared__ int32_t places[32];
-  float most = -INFINITY;
-  int32_t place = kNone;
-  const auto take = [&](float value, int32_t at) {
-    if (value > most || (value == most && at < place)) most = value, place = at;
-  };
+// As Ops::argmax: 0 when there is nothing but NaN.
+__device__ int32_t row_argmax(const float* x, int64_t count) {
+  __shared__ Best shared[32];
+  Best best = Best::none();
 #pragma unroll 4
-  for (int64_t i = threadIdx.x; i < count; i += blockDim.x) take(x[i], static_cast<int32_t>(i));
-  for (int lanes = 16; lanes > 0; lanes /= 2) {
-    const float value = __shfl_xor_sync(~0u, most, lanes);
-    take(value, __shfl_xor_sync(~0u, place, lanes));
+  for (int64_t i = threadIdx.x; i < count; i += blockDim.x) {
+    best.take({x[i], static_cast<int32_t>(i)});
   }
-  if (threadIdx.x % 32 == 0) {
-    shared[threadIdx.x / 32] = most;
-    places[threadIdx.x / 32] = place;
-  }
-  __syncthreads();
-  for (unsigned w = 0; w < blockDim.x / 32; ++w) take(shared[w], places[w]);
-  return place == kNone ? 0 : place;
+  best = block_best(best, shared);
+  return best.index == INT32_MAX ? 0 : best.index;
 }
 
 __global__ void argmax_rows(Matrix x, int32_t* out) {
-  __shared__ float shared[32];
-  const int32_t best = row_argmax(x.data + blockIdx.x * x.stride, x.cols, shared);
+  const int32_t best = row_argmax(x.data + blockIdx.x * x.stride, x.cols);
   if (threadIdx.x == 0) out[blockIdx.x] = best;
 }
 
 __global__ void score_rows(Matrix x, const int32_t* targets, RowScore* scores) {
-  __shared__ float shared[32];
   __shared__ double sums[32];
   const float* row = x.data + blockIdx.x * x.stride;
-  const int32_t top = row_argmax(row, x.cols, shared);
+  const int32_t top = row_argmax(row, x.cols);
   const float most = row[top];
   double sum = 0;
   for (int64_t i = threadIdx.x; i < x.cols; i += blockDim.x) {

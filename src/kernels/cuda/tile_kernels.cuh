@@ -313,7 +313,7 @@ bool launch_strips(CudaDevice& device, StripArgs a) {
   constexpr size_t kStage = Ring<kBits, kGroups>::kStage;
   const size_t fixed = 2 * Sums<kSingle>::kBuffer * sizeof(float) + 2 * kMaxStages * 8 +
                        static_cast<size_t>(a.tokens) * x_pitch(a.strip_tiles) * 2;
-  const size_t most = max_shared_bytes();
+  const size_t most = device.shared_bytes();
   if (fixed + (kFlight + 1) * kStage > most) return false;
   a.stages = static_cast<int>(std::min<size_t>(kMaxStages, (most - fixed) / kStage));
   launch(device, "strips_kernel", strips_kernel<kBits, kGroups, kSingle>,

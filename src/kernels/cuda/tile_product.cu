@@ -66,7 +66,7 @@ bool try_blocks(CudaDevice& device, Matrix x, const QuantTilesCuda& w, const flo
                 Matrix y) {
   const TileShape& shape = w.shape;
   const TileKernels& kernels = tile_kernels(shape.bits);
-  const size_t shared = max_shared_bytes();
+  const size_t shared = device.shared_bytes();
   if (kernels.block_bytes(shape.groups, 1) > shared) return false;
   const int widest = choose_cols(kernels, shape.groups, x.rows, shared);
   const int64_t padded_rows = (x.rows + widest * 8 - 1) / (widest * 8) * widest * 8;

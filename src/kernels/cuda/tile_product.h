@@ -124,7 +124,4 @@ void launch(CudaDevice& device, const char* what, void (*kernel)(Parameters...),
   check(cudaLaunchKernelEx(&config, kernel, static_cast<Parameters>(arguments)...), what);
 }
 
-/// Most dynamic shared memory that a block may have.
-size_t max_shared_bytes();
-
 }  // namespace awq::cuda
