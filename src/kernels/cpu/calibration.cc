@@ -1,15 +1,14 @@
 // Second-order statistics: fixed tiles of BLAS products, dealt to threads.
-#include <cblas.h>
-
 #include <algorithm>
 
+#include "kernels/cpu/blas.h"
 #include "kernels/cpu/launch.h"
 #include "kernels/cpu/scratch.h"
 
 namespace awq::cpu {
 
-static constexpr int64_t kTile = 192;     // columns of a tile of h
-static constexpr int64_t kRowBlock = 128;  // rows of e against h at a time
+static constexpr int64_t kTile = 192;      // columns of a tile of h
+static constexpr int64_t kRowBlock = 256;  // rows of e against h at a time
 
 // Tiles on and above the diagonal are computed, each then copied to its mirror.
 void gram(Device& device, Matrix x, float* h) {
@@ -18,10 +17,10 @@ void gram(Device& device, Matrix x, float* h) {
     const int64_t i = item / tiles * kTile, j = item % tiles * kTile;
     if (j < i || x.rows == 0) return;
     const int64_t height = std::min(kTile, dim - i), width = std::min(kTile, dim - j);
-    cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, static_cast<blasint>(height),
-                static_cast<blasint>(width), static_cast<blasint>(x.rows), 1, x.data + i,
-                static_cast<blasint>(x.stride), x.data + j, static_cast<blasint>(x.stride), 1,
-                h + i * dim + j, static_cast<blasint>(dim));
+    sgemm()(CblasRowMajor, CblasTrans, CblasNoTrans, static_cast<blasint>(height),
+            static_cast<blasint>(width), static_cast<blasint>(x.rows), 1, x.data + i,
+            static_cast<blasint>(x.stride), x.data + j, static_cast<blasint>(x.stride), 1,
+            h + i * dim + j, static_cast<blasint>(dim));
     for (int64_t r = 0; r < height; ++r) {
       for (int64_t c = i == j ? r + 1 : 0; c < width; ++c) {
         h[(j + c) * dim + i + r] = h[(i + r) * dim + j + c];
@@ -41,15 +40,27 @@ void abs_sum(const KernelTable& kernels, Device& device, Matrix x, double* sums)
   });
 }
 
+// h is symmetric: what lies above a tile of its diagonal counts twice, what lies below is not
+// multiplied.
 void quadratic_form(const KernelTable& kernels, Device& device, Matrix e, const float* h,
                     double* losses) {
-  const auto dim = static_cast<blasint>(e.cols);
+  const auto multiply = sgemm();
+  const int64_t dim = e.cols;
+  const auto stride = static_cast<blasint>(e.stride), pitch = static_cast<blasint>(dim);
   device.pool().parallel_for(e.rows, kRowBlock, [&](int64_t begin, int64_t end) {
-    float* product = scratch_of<float>(Scratch::sums, kRowBlock * e.cols);
-    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, static_cast<blasint>(end - begin), dim,
-                dim, 1, e.row(begin), static_cast<blasint>(e.stride), h, dim, 0, product, dim);
+    float* product = scratch_of<float>(Scratch::sums, kRowBlock * dim);
+    const auto rows = static_cast<blasint>(end - begin);
+    for (int64_t j = 0; j < dim; j += kTile) {
+      const auto above = static_cast<blasint>(j);
+      const auto width = static_cast<blasint>(std::min(kTile, dim - j));
+      multiply(CblasRowMajor, CblasNoTrans, CblasNoTrans, rows, width, width, 1, e.row(begin) + j,
+               stride, h + j * dim + j, pitch, 0, product + j, pitch);
+      if (j == 0) continue;
+      multiply(CblasRowMajor, CblasNoTrans, CblasNoTrans, rows, width, above, 2, e.row(begin),
+               stride, h + j, pitch, 1, product + j, pitch);
+    }
     for (int64_t o = begin; o < end; ++o) {
-      losses[o] = kernels.dot(e.row(o), product + (o - begin) * e.cols, e.cols);
+      losses[o] = kernels.dot(e.row(o), product + (o - begin) * dim, dim);
     }
   });
 }

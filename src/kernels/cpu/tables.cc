@@ -1,7 +1,5 @@
 #include "kernels/cpu/tables.h"
 
-#include <cblas.h>
-
 #include "base/format.h"
 #include "kernels/cpu.h"
 #include "kernels/cpu/features.h"
@@ -100,7 +98,6 @@ Result<Ops> make_cpu_ops(Device& device, std::string_view name) {
   const std::span<const cpu::Variant> variants = cpu::variants();
   for (size_t i = variants.size(); i-- > 0;) {
     if (variants[i].name != name) continue;
-    openblas_set_num_threads(1);  // the threads are ours: BLAS is called on each of them
     Ops ops = variants[i].make(device);
     ops.name = variants[i].name;
     return ops;
