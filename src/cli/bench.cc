@@ -19,6 +19,7 @@ struct Measurement {
   std::string test;
   double tokens_per_second = 0, stddev = 0, bytes_per_token = 0, roof = 0;
   uint64_t peak = 0;  ///< resident memory before the roof was measured with a buffer of its own
+  std::string plan;   ///< of the backend for a decode step; empty: op by op
   double gb_per_second() const { return tokens_per_second * bytes_per_token / 1e9; }
 };
 
@@ -37,7 +38,7 @@ Measurement measure(std::string test, int64_t tokens, double bytes_per_token, in
     speeds.push_back(static_cast<double>(tokens) / timer.seconds());
     roofs.push_back(measure_read_roof(device));
   }
-  Measurement result{std::move(test), 0, 0, bytes_per_token, 0, peak};
+  Measurement result{std::move(test), 0, 0, bytes_per_token, 0, peak, {}};
   const auto n = static_cast<double>(repetitions);
   for (const double speed : speeds) result.tokens_per_second += speed / n;
   for (const double roof : roofs) result.roof += roof / n;
@@ -59,23 +60,23 @@ std::vector<Measurement> run(Engine& engine, const Options& options) {
   std::vector<Measurement> results;
   if (options.prompt > 0) {
     const auto passes = (options.prompt + Engine::kChunk - 1) / Engine::kChunk;
-    results.push_back(measure(cat("pp", options.prompt), options.prompt,
-                              weights * static_cast<double>(passes) /
-                                  static_cast<double>(options.prompt),
-                              options.repetitions, engine.device(), [&] {
-                                cache.truncate(0);
-                                engine.logits(engine.prefill(cache, ids));
-                              }));
+    results.push_back(
+        measure(cat("pp", options.prompt), options.prompt,
+                weights * static_cast<double>(passes) / static_cast<double>(options.prompt),
+                options.repetitions, engine.device(), [&] {
+                  cache.truncate(0);
+                  engine.logits(engine.prefill(cache, ids));
+                }));
   }
   if (options.tokens > 0) {
     std::vector<int32_t> answers(static_cast<size_t>(options.tokens));
     const int32_t first = 1 % static_cast<int32_t>(arch.sizes.vocab);
-    results.push_back(measure(
-        cat("tg", options.tokens), options.tokens, weights, options.repetitions, engine.device(),
-        [&] {
-          cache.truncate(0);
-          engine.greedy(cache, first, answers);
-        }));
+    results.push_back(measure(cat("tg", options.tokens), options.tokens, weights,
+                              options.repetitions, engine.device(), [&] {
+                                cache.truncate(0);
+                                engine.greedy(cache, first, answers);
+                              }));
+    results.back().plan = engine.plan_name(cache);
   }
   return results;
 }
@@ -88,11 +89,13 @@ Status report(Engine& engine, const Options& options, double load_seconds) {
   }
   const std::vector<Measurement> results = run(engine, options);
   Json list = Json::array();
-  std::string table = "| test | tokens/s | GB/s | read roof GB/s | % of roof |\n"
-                      "|---|---:|---:|---:|---:|\n";
+  std::string table =
+      "| test | tokens/s | GB/s | read roof GB/s | % of roof |\n"
+      "|---|---:|---:|---:|---:|\n";
   for (const Measurement& m : results) {
     const double percent = 100 * m.gb_per_second() * 1e9 / m.roof;
     list.push_back({{"test", m.test},
+                    {"plan", m.plan.empty() ? "op by op" : m.plan},
                     {"tokens_per_second", m.tokens_per_second},
                     {"stddev", m.stddev},
                     {"bytes_per_token", m.bytes_per_token},
@@ -109,9 +112,8 @@ Status report(Engine& engine, const Options& options, double load_seconds) {
                  fixed(percent, 1), " |\n");
   }
   if (options.model.json) return print_json(list);
-  const std::string random = options.synthetic.shape.empty()
-                                 ? ""
-                                 : cat(options.synthetic.shape, " with random weights, ");
+  const std::string random =
+      options.synthetic.shape.empty() ? "" : cat(options.synthetic.shape, " with random weights, ");
   return print(cat(random, engine.device().description(), "\n\n", table));
 }
 
@@ -161,8 +163,9 @@ void add_bench(CLI::App& app, Outcome& outcome) {
   verb->add_option("-r,--repetitions", options->repetitions, "runs that are averaged")
       ->check(CLI::Range(int64_t{1}, int64_t{1000}))
       ->capture_default_str();
-  verb->footer("Examples:\n  awq bench ./smollm2-awq -p 512 -n 128 -r 5\n"
-               "  awq bench --synthetic llama-2-7b --device cuda");
+  verb->footer(
+      "Examples:\n  awq bench ./smollm2-awq -p 512 -n 128 -r 5\n"
+      "  awq bench --synthetic llama-2-7b --device cuda");
   verb->callback([options, &outcome] { outcome.status = bench(*options); });
 }
 

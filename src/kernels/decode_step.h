@@ -5,6 +5,7 @@
 
 #include <memory>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "kernels/ops.h"
@@ -39,6 +40,7 @@ struct DecodeSpec {
 class DecodeStep {
  public:
   virtual ~DecodeStep() = default;
+  virtual std::string_view name() const = 0;
   /// Appends `token` at position `past`; returns logits [1, vocab] on the device, valid until the
   /// next call.
   virtual Matrix step(int32_t token, int64_t past) = 0;

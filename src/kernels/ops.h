@@ -180,7 +180,8 @@ struct Ops {
   void (*quadratic_form)(Device&, Matrix e, const float* h, double* losses) = nullptr;
 
   /// A random weight for measurements, made on the device: uniform codes, varied scales and zeros,
-  /// products about as large as their input. Null: callers make one on the host.
+  /// products about as large as their input. Null, or null returned for a shape that it does not
+  /// know: callers make one on the host.
   std::unique_ptr<PackedWeight> (*pack_random)(Device&, const QuantFormat&, int64_t out, int64_t in,
                                                uint64_t seed) = nullptr;
 

@@ -16,6 +16,7 @@ struct KnownShape {
 };
 
 constexpr KnownShape kShapes[] = {
+    {"tinyllama-1.1b", 22, 2048, 32, 4, 5632, 32000, 2048},
     {"llama-2-7b", 32, 4096, 32, 32, 11008, 32000, 4096},
     {"llama-2-13b", 40, 5120, 40, 40, 13824, 32000, 4096},
     {"llama-2-70b", 80, 8192, 64, 8, 28672, 32000, 4096},
@@ -80,6 +81,18 @@ QuantWeight random_quant(const QuantFormat& format, int64_t out, int64_t in, uin
   return weight;
 }
 
+}  // namespace
+
+std::unique_ptr<PackedWeight> random_packed_weight(const Ops& ops, const QuantFormat& format,
+                                                   int64_t out, int64_t in, uint64_t seed) {
+  if (ops.pack_random != nullptr) {
+    if (auto weight = ops.pack_random(*ops.device, format, out, in, seed)) return weight;
+  }
+  return ops.pack_quant(*ops.device, random_quant(format, out, in, seed));
+}
+
+namespace {
+
 class Maker {
  public:
   Maker(const SyntheticOptions& options, const Ops& ops) : options_(options), ops_(ops) {}
@@ -96,11 +109,7 @@ class Maker {
     if (options_.bits == 16) return half(shape);
     const QuantFormat format{options_.bits, options_.group, false};
     LinearWeights result;
-    ++seed_;
-    result.weight =
-        ops_.pack_random != nullptr
-            ? ops_.pack_random(*ops_.device, format, shape[0], shape[1], seed_)
-            : ops_.pack_quant(*ops_.device, random_quant(format, shape[0], shape[1], seed_));
+    result.weight = random_packed_weight(ops_, format, shape[0], shape[1], ++seed_);
     return result;
   }
 

@@ -16,6 +16,10 @@ struct SyntheticOptions {
 /// "llama-2-7b", ...
 std::vector<std::string_view> synthetic_shapes();
 
+/// Products about as large as their input; made on the device where the backend can.
+std::unique_ptr<PackedWeight> random_packed_weight(const Ops& ops, const QuantFormat& format,
+                                                   int64_t out, int64_t in, uint64_t seed);
+
 /// Usage error for an unknown shape or format. Embedding and head are IEEE halves.
 Result<Model> make_synthetic_model(const SyntheticOptions& options, const Ops& ops);
 

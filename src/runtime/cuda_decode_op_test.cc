@@ -1,8 +1,10 @@
-// The planned decode step of the CUDA backend against the walk over the ops; skipped without a device.
+// The planned decode step of the CUDA backend against the walk over the ops; skipped without a
+// device.
 #include <gtest/gtest.h>
 
 #include <cmath>
 
+#include "base/float16.h"
 #include "kernels/cpu.h"
 #include "kernels/cuda_test.h"
 #include "model/synthetic.h"
@@ -32,18 +34,137 @@ class CudaDecode : public CudaTest {
   // Logits after each of `count` tokens, by decode() or by the walk.
   static std::vector<std::vector<float>> run(Engine& engine, int64_t count, bool planned) {
     KvCache cache(engine.device(), engine.model().arch, 2 * count, DType::f16);
-    EXPECT_EQ(engine.planned(cache), engine.model().ops.plan_decode != nullptr);
+    EXPECT_EQ(engine.plan_name(cache).empty(), engine.model().ops.plan_decode == nullptr);
     std::vector<std::vector<float>> all;
     for (int64_t i = 0; i < count; ++i) {
       const auto id = static_cast<int32_t>(i * 29 % 64);
       const Feed feed{&cache, {&id, 1}};
-      all.push_back(copy(engine, planned ? engine.decode(cache, id)
-                                         : engine.logits(engine.forward({&feed, 1}))));
+      all.push_back(copy(
+          engine, planned ? engine.decode(cache, id) : engine.logits(engine.forward({&feed, 1}))));
     }
     EXPECT_EQ(cache.length(), count);
     return all;
   }
 };
+
+// Decoders of other sizes than Llama's own, with random INT4 weights.
+struct Shape4 {
+  const char* name;
+  Sizes sizes;
+  int64_t group;
+  DType head = DType::f16;  // u8: INT4 too
+  RopePairing pairing = RopePairing::half;
+};
+
+Model shaped_model(const Shape4& shape, const Ops& ops) {
+  Model model;
+  model.arch = test_arch({});
+  model.arch.sizes = shape.sizes;
+  Rope rope;
+  rope.rotary_dim = shape.sizes.head_dim;
+  rope.pairing = shape.pairing;
+  model.arch.block.attention.positions = rope;
+  model.arch.tied_head = false;
+  model.ops = ops;
+  model.inverse_frequency = inverse_frequencies(rope);
+  const Sizes& sizes = shape.sizes;
+  TestRandom random(7);
+  const auto table = [&](DType dtype, float scale) {
+    const auto values = random.values(sizes.vocab * sizes.hidden, scale);
+    std::vector<uint16_t> halves(values.size());
+    for (size_t i = 0; i < values.size(); ++i) {
+      halves[i] = dtype == DType::f16 ? float_to_half(values[i]) : float_to_bfloat(values[i]);
+    }
+    return ops.pack_float(*ops.device, {halves.data(), dtype, sizes.vocab, sizes.hidden});
+  };
+  uint64_t seed = 0;
+  const auto packed = [&](int64_t out, int64_t in) {
+    return random_packed_weight(ops, QuantFormat{4, shape.group, false}, out, in, ++seed);
+  };
+  const auto norm = [&] {
+    return upload_floats(*ops.device, random.values(sizes.hidden, 0.3f, 1));
+  };
+  model.embed.weight = table(DType::f16, 1);
+  model.lm_head.weight = shape.head == DType::u8
+                             ? packed(sizes.vocab, sizes.hidden)
+                             : table(shape.head, 2 / std::sqrt(static_cast<float>(sizes.hidden)));
+  model.final_norm.weight = norm();
+  for (int64_t layer = 0; layer < sizes.layers; ++layer) {
+    BlockWeights block;
+    for (const Norm& n : block_norms(model.arch.block)) block.norm(n.slot).weight = norm();
+    for (const Linear& linear : block_linears(model.arch.block)) {
+      const Shape dims = linear_shape(model.arch, linear);
+      block.linear(linear.slot).weight = packed(dims[0], dims[1]);
+    }
+    model.blocks.push_back(std::move(block));
+  }
+  return model;
+}
+
+class CudaDecodeShapes : public CudaDecode, public testing::WithParamInterface<Shape4> {};
+
+TEST_P(CudaDecodeShapes, PersistentKernelEqualsTheWalk) {
+  const Model model = shaped_model(GetParam(), cuda);
+  Engine engine(model), walker(model);
+  KvCache planned(*device, model.arch, 3000, DType::f16),
+      walked(*device, model.arch, 3000, DType::f16);
+  const auto devices = cuda_devices();
+  ASSERT_TRUE(devices.ok());
+  EXPECT_EQ(engine.plan_name(planned),
+            devices->front().major >= 9 ? "persistent kernel" : "CUDA graph");
+  const auto id = [&](int64_t i) { return static_cast<int32_t>(i * 31 % model.arch.sizes.vocab); };
+  // Positions about the borders of a kernel's runs of keys, of its splits, and deep ones.
+  for (const int64_t from : {0, 62, 126, 254, 510, 1000, 2900}) {
+    std::vector<int32_t> prompt;
+    while (planned.length() + static_cast<int64_t>(prompt.size()) < from) {
+      prompt.push_back(id(planned.length() + static_cast<int64_t>(prompt.size())));
+    }
+    if (!prompt.empty()) {
+      engine.prefill(planned, prompt);
+      walker.prefill(walked, prompt);
+    }
+    for (int i = 0; i < 5; ++i) {
+      const int32_t token = id(planned.length() + 3);
+      const Feed feed{&walked, {&token, 1}};
+      const auto want = copy(walker, walker.logits(walker.forward({&feed, 1})));
+      const auto got = copy(engine, engine.decode(planned, token));
+      ASSERT_LT(error(got, want), 2e-3) << "position " << walked.length() - 1;
+    }
+  }
+  // Greedy across launches, against step by step.
+  planned.truncate(200);
+  std::vector<int32_t> ids(75);
+  engine.greedy(planned, 3, ids);
+  planned.truncate(200);
+  int32_t token = 3;
+  for (const int32_t want : ids) {
+    cuda.argmax(*device, engine.decode(planned, token), &token);
+    ASSERT_EQ(token, want) << planned.length();
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    , CudaDecodeShapes,
+    testing::Values(
+        Shape4{"smol_g128", {3, 576, 9, 3, 64, 1536, 1024, 4096}, 128},
+        Shape4{"smol_g64_bf16_head", {3, 576, 9, 3, 64, 1536, 1000, 4096}, 64, DType::bf16},
+        Shape4{"smol_g32_int4_head",
+               {2, 576, 9, 3, 64, 1536, 1024, 4096},
+               32,
+               DType::u8,
+               RopePairing::interleaved},
+        Shape4{"mha_128", {3, 1024, 8, 8, 128, 2816, 1024, 4096}, 128},
+        Shape4{"mha_per_channel", {2, 1024, 8, 8, 128, 2816, 1024, 4096}, 0},
+        Shape4{"gqa_8_int4_head", {3, 2048, 16, 2, 128, 5632, 4100, 4096}, 128, DType::u8},
+        Shape4{"gqa_4_g64",
+               {3, 1024, 8, 2, 128, 2752, 1024, 4096},
+               64,
+               DType::f16,
+               RopePairing::interleaved},
+        Shape4{"llama_3_8b", {2, 4096, 32, 8, 128, 14336, 128256, 4096}, 128},
+        Shape4{"llama_2_13b", {2, 5120, 40, 40, 128, 13824, 32000, 4096}, 128},
+        Shape4{"llama_2_70b", {1, 8192, 64, 8, 128, 28672, 32000, 4096}, 128}),
+    [](const auto& param) { return std::string(param.param.name); });
 
 TEST_F(CudaDecode, EqualsTheWalkOnTheCpu) {
   const Arch arch = test_arch({.kv_heads = 2});

@@ -45,8 +45,11 @@ class Engine {
   /// token after the i-th of them.
   void greedy(KvCache& cache, int32_t token, std::span<int32_t> ids);
 
-  /// Whether decode() of this cache follows a plan.
-  bool planned(const KvCache& cache) { return plan(cache) != nullptr; }
+  /// The plan that decode() of this cache follows; empty: op by op.
+  std::string_view plan_name(const KvCache& cache) {
+    const DecodeStep* step = plan(cache);
+    return step != nullptr ? step->name() : std::string_view();
+  }
 
   /// The values of a matrix without gaps, in host memory; valid until the next call.
   std::span<const float> on_host(Matrix x);

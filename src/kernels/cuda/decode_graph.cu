@@ -5,6 +5,7 @@
 
 #include <map>
 
+#include "kernels/cuda/decode.h"
 #include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/matmul.h"
 #include "kernels/cuda/rows.h"
@@ -111,6 +112,8 @@ class GraphStep : public DecodeStep {
   }
 
   ~GraphStep() override { forget(); }
+
+  std::string_view name() const override { return "CUDA graph"; }
 
   Matrix step(int32_t token, int64_t past) override {
     begin(token, past);
@@ -295,6 +298,7 @@ bool capturable(const PackedWeight* weight) {
 }  // namespace
 
 std::unique_ptr<DecodeStep> plan_decode(Device& device, const DecodeSpec& spec) {
+  if (auto step = plan_fused_decode(device, spec)) return step;
   if (spec.head_dim > 256 || spec.layers.empty() || !capturable(spec.head) ||
       static_cast<const CudaWeight*>(spec.embed)->kind != CudaWeight::Kind::floats) {
     return nullptr;

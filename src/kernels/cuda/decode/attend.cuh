@@ -1,0 +1,285 @@
+// Attention of the one query: a block takes a run of the past keys of one kv head, with all query
+// heads that share it, and whoever has the last run also takes the new key, rotates it and appends
+// it. Each warp keeps a softmax of its own over its keys; they are merged in the block, and where a
+// head is shared by blocks, every one of them merges a piece of the output from all their parts.
+//
+// Scores are heads x keys: q is A (rows 8..15 are zeros), keys are B. The result's registers are
+// then B of V^T P^T as they stand, keys being its depth, so probabilities never leave their lanes.
+#pragma once
+
+#include "kernels/cuda/decode/consumer.cuh"
+
+namespace awq::cuda::fused {
+
+__device__ __forceinline__ float exp2_fast(float x) {
+  float y;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
+}
+__device__ __forceinline__ uint32_t halves_of(float low, float high) {
+  const __half2 v = __floats2half2_rn(low, high);
+  return *reinterpret_cast<const uint32_t*>(&v);
+}
+
+/// A warp's share of the sums. Lane 4 g + j holds, of m16 tile t, the outputs of heads 2 j and 2 j
+/// + 1 at dimensions d and d + 1, d = 64 (t / 4) + 8 g + 2 (t % 4); and largest, total of head g.
+template <class S>
+struct Consumer<S>::Flash {
+  uint4 q[S::kHeadDim / 32];
+  float out[S::kHeadDim / 16][4] = {};
+  float largest = -INFINITY, total = 0;
+
+  __device__ __forceinline__ void load_query(uint32_t query, int heads, int lane) {
+    const int g = lane >> 2, j = lane & 3;
+#pragma unroll
+    for (int c = 0; c < S::kHeadDim / 32; ++c) {
+      q[c] = g < heads ? shared_load4(query + g * S::kHeadDim * 2 + c * 64 + j * 16)
+                       : make_uint4(0, 0, 0, 0);
+    }
+  }
+
+  // `valid` of eight keys, rows of head_dim halves; rows beyond are never read.
+  __device__ __forceinline__ void take(uint32_t keys, uint32_t values, int valid, int lane) {
+    constexpr int kRow = S::kHeadDim * 2;
+    const int g = lane >> 2, j = lane & 3;
+    float s[4] = {};
+    const uint32_t key = keys + min(g, valid - 1) * kRow + j * 16;
+#pragma unroll
+    for (int c = 0; c < S::kHeadDim / 32; ++c) {
+      const uint4 k = shared_load4(key + c * 64);
+      mma16(s, q[c].x, 0, q[c].y, 0, k.x, k.y);
+      mma16(s, q[c].z, 0, q[c].w, 0, k.z, k.w);
+    }
+    const float s0 = 2 * j < valid ? s[0] : -INFINITY, s1 = 2 * j + 1 < valid ? s[1] : -INFINITY;
+    float top = fmaxf(s0, s1);
+    top = fmaxf(top, __shfl_xor_sync(~0u, top, 1));
+    top = fmaxf(top, __shfl_xor_sync(~0u, top, 2));
+    if (__any_sync(~0u, top > largest)) {
+      const float now = fmaxf(top, largest), shrink = exp2_fast(largest - now);
+      largest = now;
+      total *= shrink;
+      const float f0 = __shfl_sync(~0u, shrink, 8 * j), f1 = __shfl_sync(~0u, shrink, 8 * j + 4);
+#pragma unroll
+      for (int t = 0; t < S::kHeadDim / 16; ++t) {
+        out[t][0] *= f0;
+        out[t][1] *= f1;
+        out[t][2] *= f0;
+        out[t][3] *= f1;
+      }
+    }
+    const float p0 = exp2_fast(s0 - largest), p1 = exp2_fast(s1 - largest);
+    total += p0 + p1;
+    const uint32_t p = halves_of(p0, p1);
+    const uint32_t first = values + min(2 * j, valid - 1) * kRow + g * 16;
+    const uint32_t second = values + min(2 * j + 1, valid - 1) * kRow + g * 16;
+#pragma unroll
+    for (int part = 0; part < S::kHeadDim / 64; ++part) {
+      const uint4 a = shared_load4(first + part * 128), b = shared_load4(second + part * 128);
+      const uint32_t x[4] = {a.x, a.y, a.z, a.w}, y[4] = {b.x, b.y, b.z, b.w};
+#pragma unroll
+      for (int w = 0; w < 4; ++w) {  // rows of A: dimension 8 g + 2 w, and the next
+        mma8(out[part * 4 + w], __byte_perm(x[w], y[w], 0x5410), __byte_perm(x[w], y[w], 0x7632),
+             p);
+      }
+    }
+  }
+};
+
+// Cosine and sine of the position, for all layers of the token. A barrier comes before their use.
+template <class S>
+__device__ __forceinline__ void Consumer<S>::prepare_rope() {
+  for (int pair = thread(); pair < kHeadDim / 2; pair += S::kThreads) {
+    float2 turn;
+    sincosf(static_cast<float>(position_) * p_.frequency[pair], &turn.y, &turn.x);
+    at<float2>(p_.at.rope)[pair] = turn;
+  }
+}
+
+// The query heads of a kv head, rotated and scaled; with the last run also its new key and value.
+template <class S>
+__device__ __forceinline__ void Consumer<S>::stage_query(int head, bool last, int layer,
+                                                         uint32_t epoch) {
+  constexpr int kHalf = kHeadDim / 2;
+  const int shared_heads = p_.heads / p_.kv_heads;
+  const int rows = shared_heads + (last ? 2 : 0);
+  const int64_t cached = head * p_.head_stride + static_cast<int64_t>(position_) * kHeadDim;
+  for (int i = thread(); i < rows * kHalf; i += S::kThreads) {
+    const int row = i / kHalf, pair = i % kHalf;
+    const int first = p_.interleaved ? 2 * pair : pair;
+    const int second = p_.interleaved ? 2 * pair + 1 : pair + kHalf;
+    const int source = row < shared_heads ? head * shared_heads + row
+                                          : p_.heads + (row - shared_heads) * p_.kv_heads + head;
+    const float* from = p_.qkv + source * kHeadDim;
+    const uint32_t word_a = load_word(from + first), word_b = load_word(from + second);
+    const float a = await(from + first, epoch, word_a), b = await(from + second, epoch, word_b);
+    const float2 turn = at<float2>(p_.at.rope)[pair];
+    const float turned_a = a * turn.x - b * turn.y, turned_b = a * turn.y + b * turn.x;
+    if (row < shared_heads) {
+      __half* to = at<__half>(p_.at.query) + row * kHeadDim;
+      to[first] = __float2half_rn(turned_a * p_.score_scale);
+      to[second] = __float2half_rn(turned_b * p_.score_scale);
+    } else {
+      const bool key = row == shared_heads;
+      __half* to = at<__half>(key ? p_.at.key : p_.at.value);
+      __half* cache = (key ? p_.layer[layer].k : p_.layer[layer].v) + cached;
+      cache[first] = to[first] = __float2half_rn(key ? turned_a : a);
+      cache[second] = to[second] = __float2half_rn(key ? turned_b : b);
+    }
+  }
+}
+
+// Runs of kUnitKeys keys: a slot of keys, a slot of values. Teams of eight warps take them in turn,
+// a warp eight keys, or twice eight.
+template <class S>
+__device__ __forceinline__ void Consumer<S>::walk_keys(Flash& f, int part, int splits) {
+  const int team = warp_ / kChunkTiles, place = warp_ % kChunkTiles;
+  const int runs = (position_ + kUnitKeys - 1) / kUnitKeys;
+  const int begin = part * runs / splits, end = (part + 1) * runs / splits;
+  Cursor c = cursor_;
+  c.advance(2 * team, p_.stages);
+  for (int run = begin + team; run < end; run += S::kTeams) {
+    Cursor values = c;
+    values.advance(1, p_.stages);
+    barrier_wait(ring_.full(c), c.phase, "keys");
+    barrier_wait(ring_.full(values), values.phase, "values");
+    __syncwarp();
+    const int count = min(kUnitKeys, position_ - run * kUnitKeys);
+#pragma unroll 1
+    for (int key = place * 8; key < count; key += kChunkTiles * 8) {
+      f.take(ring_.slot(c) + key * kHeadDim * 2, ring_.slot(values) + key * kHeadDim * 2,
+             min(8, count - key), lane_);
+    }
+    __syncwarp();
+    if (lane_ == 0) {
+      barrier_arrive(ring_.empty(c));
+      barrier_arrive(ring_.empty(values));
+    }
+    c.advance(2 * S::kTeams, p_.stages);
+  }
+  cursor_.advance(2 * (end - begin), p_.stages);
+}
+
+// The warps' sums lie over those of the activations and rows, which nobody needs now:
+// [warps][heads][head_dim], then largest and total [warps][heads] each.
+template <class S>
+__device__ __forceinline__ void Consumer<S>::merge_warps(const Flash& f, int unit, bool whole,
+                                                         uint32_t epoch) {
+  forget();
+  const int heads = p_.heads / p_.kv_heads, g = lane_ >> 2, j = lane_ & 3;
+  float* sums = at<float>(p_.at.x);
+  float* largest = sums + kWarps * heads * kHeadDim;
+  float* total = largest + kWarps * heads;
+#pragma unroll
+  for (int t = 0; t < kHeadDim / 16; ++t) {
+    const int dim = t / 4 * 64 + 8 * g + t % 4 * 2;
+#pragma unroll
+    for (int side = 0; side < 2; ++side) {
+      if (2 * j + side < heads) {
+        *reinterpret_cast<float2*>(sums + (warp_ * heads + 2 * j + side) * kHeadDim + dim) =
+            make_float2(f.out[t][side], f.out[t][2 + side]);
+      }
+    }
+  }
+  float mine = f.total;
+  mine += __shfl_xor_sync(~0u, mine, 1);
+  mine += __shfl_xor_sync(~0u, mine, 2);
+  if (j == 0 && g < heads) {
+    largest[warp_ * heads + g] = f.largest;
+    total[warp_ * heads + g] = mine;
+  }
+  sync();
+  for (int i = thread(); i < heads * kHeadDim; i += S::kThreads) {
+    const int head = i / kHeadDim;
+    float top = -INFINITY, sum = 0, weight = 0;
+#pragma unroll
+    for (int w = 0; w < kWarps; ++w) top = fmaxf(top, largest[w * heads + head]);
+#pragma unroll
+    for (int w = 0; w < kWarps; ++w) {
+      const float scale = exp2_fast(largest[w * heads + head] - top);  // 0 without keys
+      sum += sums[w * heads * kHeadDim + i] * scale;
+      weight += total[w * heads + head] * scale;
+    }
+    if (whole) {
+      post(p_.attended + unit * heads * kHeadDim + i, sum / weight, epoch);
+    } else {
+      uint64_t* to = p_.attention_parts + (unit * heads + head) * (kHeadDim + 2);
+      post_pair(to + i % kHeadDim, __float_as_uint(sum), epoch);
+      if (i % kHeadDim == 0) {
+        post_pair(to + kHeadDim, __float_as_uint(top), epoch);
+        post_pair(to + kHeadDim + 1, __float_as_uint(weight), epoch);
+      }
+    }
+  }
+  sync();
+}
+
+// A piece of the outputs of a kv head, from the parts of all its blocks: a lane a part.
+template <class S>
+__device__ __forceinline__ void Consumer<S>::merge_blocks(int head, int part, int splits,
+                                                          uint32_t epoch) {
+  const int heads = p_.heads / p_.kv_heads, size = heads * kHeadDim;
+  int lanes = 1;
+  while (lanes < splits) lanes *= 2;
+  const int at_once = 32 / lanes, mine = lane_ % lanes;
+  const int begin = part * size / splits, end = (part + 1) * size / splits;
+  for (int first = begin + warp_ * at_once; first < end; first += kWarps * at_once) {
+    const int i = first + lane_ / lanes;
+    const bool live = i < end && mine < splits;
+    float sum = 0, top = -INFINITY, weight = 0;
+    if (live) {
+      const uint64_t* from =
+          p_.attention_parts + ((head * splits + mine) * heads + i / kHeadDim) * (kHeadDim + 2);
+      const uint64_t* places[3] = {from + i % kHeadDim, from + kHeadDim, from + kHeadDim + 1};
+      uint64_t pairs[3];
+#pragma unroll
+      for (int n = 0; n < 3; ++n) pairs[n] = load_pair(places[n]);
+      Spin spin;
+      for (bool all = false; !all;) {
+        all = true;
+#pragma unroll
+        for (int n = 0; n < 3; ++n) {
+          if (static_cast<uint32_t>(pairs[n]) != epoch) {
+            pairs[n] = load_pair(places[n]);
+            all = false;
+          }
+        }
+        if (!all) spin.turn("parts of attention");
+      }
+      sum = __uint_as_float(static_cast<uint32_t>(pairs[0] >> 32));
+      top = __uint_as_float(static_cast<uint32_t>(pairs[1] >> 32));
+      weight = __uint_as_float(static_cast<uint32_t>(pairs[2] >> 32));
+    }
+    __syncwarp();
+    float highest = top;
+    for (int s = lanes / 2; s > 0; s /= 2) {
+      highest = fmaxf(highest, __shfl_xor_sync(~0u, highest, s));
+    }
+    const float scale = live ? exp2_fast(top - highest) : 0;
+    sum = warp_sum(sum * scale, lanes);
+    weight = warp_sum(weight * scale, lanes);
+    if (live && mine == 0) post(p_.attended + head * size + i, sum / weight, epoch);
+  }
+}
+
+template <class S>
+__device__ __forceinline__ void Consumer<S>::attend(int layer, uint32_t epoch) {
+  forget();
+  const int splits = key_splits(p_, position_), units = p_.kv_heads * splits;
+#pragma unroll 1
+  for (int unit = blockIdx.x; unit < units; unit += gridDim.x) {
+    const int head = unit / splits, part = unit % splits;
+    const bool last = part == splits - 1;
+    stage_query(head, last, layer, epoch);
+    sync();
+    Flash f;
+    f.load_query(ring_.base + p_.at.query, p_.heads / p_.kv_heads, lane_);
+    walk_keys(f, part, splits);
+    if (last && warp_ == kWarps - 1) {
+      f.take(ring_.base + p_.at.key, ring_.base + p_.at.value, 1, lane_);
+    }
+    merge_warps(f, unit, splits == 1, epoch);
+    if (splits > 1) merge_blocks(head, part, splits, epoch);
+  }
+}
+
+}  // namespace awq::cuda::fused

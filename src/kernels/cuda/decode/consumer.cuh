@@ -1,0 +1,302 @@
+// What the warps that calculate have in common, and how activations reach them.
+//
+// Tile t of a strip belongs to warp t % kWarps: a warp needs only its own tiles' activations,
+// fetches them itself and waits for nobody else of its block. Activations lie in shared memory as
+// halves, times the norm's weight and a power of two that keeps them in range; the norm's 1 / rms
+// is applied to the sums.
+#pragma once
+
+#include <cuda_bf16.h>
+
+#include "kernels/cuda/decode/ring.cuh"
+#include "kernels/cuda/decode/tile.cuh"
+
+namespace awq::cuda::fused {
+
+template <int kWarps_, int kGroups_, bool kRaw_, int kHeadDim_>
+struct Shape {
+  static constexpr int kWarps = kWarps_, kGroups = kGroups_, kHeadDim = kHeadDim_;
+  static constexpr bool kRaw = kRaw_;
+  static constexpr int kTeams = kWarps / kChunkTiles;  ///< each takes every kTeams-th chunk
+  static constexpr int kThreads = kWarps * 32;
+};
+
+__device__ __forceinline__ float warp_sum(float v, int lanes = 32) {
+  for (int s = lanes / 2; s > 0; s /= 2) v += __shfl_xor_sync(~0u, v, s);
+  return v;
+}
+
+struct Best {
+  float value = -INFINITY;
+  int index = 0x3fffffff;                                 // of none
+  __device__ __forceinline__ void take(float v, int i) {  // the first of the largest; never a NaN
+    if (v > value || (v == value && i < index)) {
+      value = v;
+      index = i;
+    }
+  }
+  __device__ __forceinline__ void across(int lanes = 32) {
+    for (int s = lanes / 2; s > 0; s /= 2) {
+      const float v = __shfl_xor_sync(~0u, value, s);
+      const int i = __shfl_xor_sync(~0u, index, s);
+      take(v, i);
+    }
+  }
+};
+
+/// Four values of a row of the embedding.
+__device__ __forceinline__ float4 embedded(const void* table, Table kind, int64_t at) {
+  if (kind == Table::f32)
+    return __ldg(reinterpret_cast<const float4*>(static_cast<const float*>(table) + at));
+  const uint2 v = __ldg(reinterpret_cast<const uint2*>(static_cast<const uint16_t*>(table) + at));
+  if (kind == Table::f16) {
+    const float2 a = floats_of(v.x), b = floats_of(v.y);
+    return {a.x, a.y, b.x, b.y};
+  }
+  return {__uint_as_float(v.x << 16), __uint_as_float(v.x & 0xffff0000u),
+          __uint_as_float(v.y << 16), __uint_as_float(v.y & 0xffff0000u)};
+}
+__device__ __forceinline__ float embedded_one(const void* table, Table kind, int64_t at) {
+  if (kind == Table::f32) return __ldg(static_cast<const float*>(table) + at);
+  if (kind == Table::f16) return __half2float(__ldg(static_cast<const __half*>(table) + at));
+  return __bfloat162float(__ldg(static_cast<const __nv_bfloat16*>(table) + at));
+}
+
+template <class S>
+class Consumer {
+ public:
+  __device__ __forceinline__ Consumer(const StepParams& p, uint8_t* shared)
+      : p_(p),
+        shared_(shared),
+        ring_(p, shared_address(shared)),
+        starts_(reinterpret_cast<const uint32_t*>(shared + p.at.starts)),
+        warp_(threadIdx.x / 32),
+        lane_(threadIdx.x % 32) {}
+
+  __device__ __forceinline__ void run();  // kernel.cuh
+
+ private:
+  static constexpr int kWarps = S::kWarps, kHeadDim = S::kHeadDim;
+  static constexpr int kUnitKeys = Producer<S::kGroups, kHeadDim>::kUnitKeys;
+
+  // All warps but the producer's.
+  __device__ __forceinline__ void sync() const {
+    asm volatile("bar.sync 1, %0;" ::"n"(S::kThreads) : "memory");
+  }
+  // Makes the compiler forget what it knows of these: else it keeps every address of every phase of
+  // a layer in registers across all layers, which there are none for.
+  __device__ __forceinline__ void forget() { asm volatile("" : "+r"(lane_), "+r"(warp_)); }
+  __device__ __forceinline__ int thread() const { return warp_ * 32 + lane_; }
+  template <class T>
+  __device__ __forceinline__ T* at(int offset) const {
+    return reinterpret_cast<T*>(shared_ + offset);
+  }
+  // Where a matrix stands in `times`: qkv, attention, o, gate/up, down of each layer, then the
+  // head.
+  template <Product kProduct>
+  __device__ __forceinline__ int op_index(int layer) const {
+    if (kProduct == kHead) return p_.layers * 5;
+    return layer * 5 + (kProduct == kQkv ? 0 : kProduct + 1);
+  }
+  // Clocks of a token: 0 the input is there, 1 multiplied, 2 posted.
+  __device__ __forceinline__ void mark(int op, int event) const {
+    if (p_.times != nullptr && threadIdx.x == 0) {
+      p_.times[(op * 3 + event) * gridDim.x + blockIdx.x] = clock64();
+    }
+  }
+
+  // consumer.cuh: activations.
+  __device__ __forceinline__ void store_tile(int tile, const float (&v)[4], bool live);
+  template <bool kNorm, int kAtOnce>
+  __device__ __forceinline__ void stage(const float* message, uint32_t epoch, const float* norm,
+                                        const MatrixArgs& m);
+  __device__ __forceinline__ void stage_embedding(const float* norm);
+  __device__ __forceinline__ void scale_of_embedding();
+  __device__ __forceinline__ void keep_squares(float squares);
+  __device__ __forceinline__ void read_squares();
+
+  // matrix.cuh
+  __device__ __forceinline__ void multiply(int tiles, int begin, int end, float (&y)[2][2]);
+  template <Product kProduct>
+  __device__ __forceinline__ void run_matrix(int layer, uint32_t epoch);
+  template <Product kProduct>
+  __device__ __forceinline__ void finish(const Share& share, int unit, int slot, int layer,
+                                         uint32_t epoch, bool prefetched, uint32_t word);
+  template <Product kProduct>
+  __device__ __forceinline__ const float* residual_of(int row) const;
+
+  // attend.cuh
+  struct Flash;
+  __device__ __forceinline__ void prepare_rope();
+  __device__ __forceinline__ void stage_query(int head, bool last, int layer, uint32_t epoch);
+  __device__ __forceinline__ void walk_keys(Flash& f, int part, int splits);
+  __device__ __forceinline__ void merge_warps(const Flash& f, int unit, bool whole, uint32_t epoch);
+  __device__ __forceinline__ void merge_blocks(int head, int part, int splits, uint32_t epoch);
+  __device__ __forceinline__ void attend(int layer, uint32_t epoch);
+
+  // head.cuh
+  template <class T>
+  __device__ __forceinline__ void run_table();
+  __device__ __forceinline__ void run_head(int step, uint32_t epoch);
+  __device__ __forceinline__ void next_token(int step);
+
+  const StepParams& p_;
+  uint8_t* shared_;
+  Ring ring_;
+  const uint32_t* starts_;
+  int warp_, lane_;
+  Cursor cursor_;
+  int sums_ = 0;       // which half of sums_of_rows
+  int squares_ = 0;    // which half of squares
+  float scale_ = 1;    // of staged activations under a norm: a power of two
+  float inverse_ = 1;  // undoes it and divides by the rms
+  int token_ = 0, position_ = 0;
+  Best best_;
+};
+
+// Four values of each lane become the halves of a tile, and their sums by group.
+template <class S>
+__device__ __forceinline__ void Consumer<S>::store_tile(int tile, const float (&v)[4], bool live) {
+  uint2 halves = {0, 0};
+  if (live) {
+    constexpr float kMost = 65504;  // a half's; beyond it there would be infinities
+    const auto clamp = [](float x) { return fminf(fmaxf(x, -kMost), kMost); };
+    const __half2 a = __floats2half2_rn(clamp(v[0]), clamp(v[1]));
+    const __half2 b = __floats2half2_rn(clamp(v[2]), clamp(v[3]));
+    halves = {*reinterpret_cast<const uint32_t*>(&a), *reinterpret_cast<const uint32_t*>(&b)};
+  }
+  *at<uint2>(p_.at.x + tile * 256 + lane_ * 8) = halves;
+  if constexpr (S::kRaw) {
+    constexpr int kLanes = 32 / S::kGroups;
+    const float2 a = floats_of(halves.x), b = floats_of(halves.y);
+    const float sum = warp_sum((a.x + a.y) + (b.x + b.y), kLanes);
+    if (lane_ % kLanes == 0) {
+      at<float>(p_.at.sums_of_x)[tile * S::kGroups + lane_ / kLanes] = sum;
+    }
+  }
+}
+
+template <class S>
+__device__ __forceinline__ void Consumer<S>::keep_squares(float squares) {
+  squares = warp_sum(squares);
+  if (lane_ == 0) at<float>(p_.at.squares)[squares_ * kWarps + warp_] = squares;
+}
+
+// After a barrier: every warp learns 1 / rms, and the power of two for the next norm's activations:
+// near 1 / rms, less 2^4 of headroom for residuals that grow.
+template <class S>
+__device__ __forceinline__ void Consumer<S>::read_squares() {
+  float total = lane_ < kWarps ? at<float>(p_.at.squares)[squares_ * kWarps + lane_] : 0;
+  total = warp_sum(total);
+  squares_ ^= 1;
+  const float inverse = rsqrtf(total / static_cast<float>(p_.hidden) + p_.epsilon);
+  inverse_ = inverse / scale_;
+  scale_ = __uint_as_float(__float_as_uint(inverse) & 0x7f800000u) * 0.0625f;
+}
+
+// This warp's tiles of a message. All loads of a round leave before the first is looked at; what
+// was not there yet is asked for again, all together.
+template <class S>
+template <bool kNorm, int kAtOnce>
+__device__ __forceinline__ void Consumer<S>::stage(const float* message, uint32_t epoch,
+                                                   const float* norm, const MatrixArgs& m) {
+  forget();
+  float squares = 0;
+#pragma unroll 1
+  for (int first = warp_; first < m.tiles; first += kWarps * kAtOnce) {
+    constexpr int kStride = kWarps * 128;  // from load to load
+    const int place = first * 128 + lane_ * 4, left = m.inputs - place;
+    const float *from = message + place, *weights = norm + place;
+    const auto live = [&](int i) { return i * kStride < left; };
+    uint4 v[kAtOnce];
+    float4 w[kNorm ? kAtOnce : 1];
+    // Zeros first: else what a lane does not load stays alive from one use of the registers to the
+    // next, through all other phases.
+#pragma unroll
+    for (int i = 0; i < kAtOnce; ++i) {
+      v[i] = make_uint4(0, 0, 0, 0);
+      if (kNorm) w[i] = make_float4(0, 0, 0, 0);
+    }
+#pragma unroll
+    for (int i = 0; i < kAtOnce; ++i) {
+      if (kNorm && live(i)) w[i] = __ldg(reinterpret_cast<const float4*>(weights + i * kStride));
+    }
+#pragma unroll
+    for (int i = 0; i < kAtOnce; ++i) {
+      if (live(i)) v[i] = load_words(from + i * kStride);
+    }
+    Spin spin;
+    for (bool all = false; !all;) {
+      all = true;
+#pragma unroll
+      for (int i = 0; i < kAtOnce; ++i) {
+        if (live(i) && !fresh(v[i], epoch)) {
+          v[i] = load_words(from + i * kStride);
+          all = false;
+        }
+      }
+      if (!all) spin.turn("activations of width", m.inputs);
+    }
+    __syncwarp();
+#pragma unroll
+    for (int i = 0; i < kAtOnce; ++i) {
+      const int tile = first + i * kWarps;
+      if (tile >= m.tiles) break;
+      float x[4] = {value_of(v[i].x), value_of(v[i].y), value_of(v[i].z), value_of(v[i].w)};
+      if (kNorm && live(i)) {
+        squares += (x[0] * x[0] + x[1] * x[1]) + (x[2] * x[2] + x[3] * x[3]);
+        x[0] *= w[i].x * scale_;
+        x[1] *= w[i].y * scale_;
+        x[2] *= w[i].z * scale_;
+        x[3] *= w[i].w * scale_;
+      }
+      store_tile(tile, x, live(i));
+    }
+  }
+  if (kNorm) keep_squares(squares);
+  __syncwarp();
+}
+
+template <class S>
+__device__ __forceinline__ void Consumer<S>::stage_embedding(const float* norm) {
+  const MatrixArgs& m = p_.matrix[kQkv];
+  forget();
+  float squares = 0;
+#pragma unroll 1
+  for (int tile = warp_; tile < m.tiles; tile += kWarps) {
+    const int place = tile * 128 + lane_ * 4;
+    float x[4] = {};
+    if (place < m.inputs) {
+      const float4 v =
+          embedded(p_.embed, p_.embed_kind, static_cast<int64_t>(token_) * p_.hidden + place);
+      const float4 w = __ldg(reinterpret_cast<const float4*>(norm + place));
+      squares += (v.x * v.x + v.y * v.y) + (v.z * v.z + v.w * v.w);
+      x[0] = v.x * w.x * scale_;
+      x[1] = v.y * w.y * scale_;
+      x[2] = v.z * w.z * scale_;
+      x[3] = v.w * w.w * scale_;
+    }
+    store_tile(tile, x, place < m.inputs);
+  }
+  keep_squares(squares);
+  __syncwarp();
+}
+
+// The first norm of a token has no norm before it to take the scale from.
+template <class S>
+__device__ __forceinline__ void Consumer<S>::scale_of_embedding() {
+  forget();
+  float squares = 0;
+#pragma unroll 1
+  for (int place = thread() * 4; place < p_.hidden; place += S::kThreads * 4) {
+    const float4 v =
+        embedded(p_.embed, p_.embed_kind, static_cast<int64_t>(token_) * p_.hidden + place);
+    squares += (v.x * v.x + v.y * v.y) + (v.z * v.z + v.w * v.w);
+  }
+  keep_squares(squares);
+  sync();
+  scale_ = 1;
+  read_squares();
+}
+
+}  // namespace awq::cuda::fused

@@ -1,0 +1,77 @@
+// What the persistent kernel is told: one value, passed as the kernel's argument (so it lies in
+// constant memory). Host code fills it, step.cu; kernel.cuh says what it means.
+#pragma once
+
+#include <cuda_fp16.h>
+
+#include <cstdint>
+
+namespace awq::cuda::fused {
+
+constexpr int kMaxLayers = 128;
+constexpr int kChunkTiles = 8;    ///< tiles of a ring slot
+constexpr int kBatchStrips = 8;   ///< strips whose partial sums wait for one reduction
+constexpr int kMaxSharedHeads = 8;  ///< query heads of a kv head
+constexpr int kCodeBytes = 2048, kMetaBytes = 80;  ///< of a tile, of a group
+
+enum Product { kQkv, kO, kGateUp, kDown, kHead, kProducts };
+enum Linear { kQ, kK, kV, kOut, kGate, kUp, kDownward, kLinears };
+enum class Table { f32, f16, bf16, tiles };
+
+struct LayerArgs {
+  const uint8_t* codes[kLinears];
+  const uint8_t* meta[kLinears];
+  const float *attn_norm, *ffn_norm;
+  __half *k, *v;  // caches
+};
+
+/// A matrix as the kernel walks it: strips of `tiles` tiles, cut into `chunks` ring slots.
+struct MatrixArgs {
+  int inputs, rows;   // of one strip list; rows of gate alone
+  int tiles, chunks;  // of a strip
+  int rotate;         // share of block b in layer l: (b + l * rotate) % blocks
+};
+
+/// Offsets of the parts of shared memory; the ring is at 0.
+struct Layout {
+  int slot, x, sums_of_rows, sums_of_x, squares, rope, query, key, value, best, token, starts,
+      barriers, total;
+};
+
+struct StepParams {
+  // Shape.
+  int layers, hidden, heads, kv_heads, ffn, vocab;
+  float epsilon, score_scale;  // score_scale: attention scale * log2(e)
+  bool interleaved;
+  int64_t head_stride;         // of the caches
+  MatrixArgs matrix[kProducts];
+  const void* embed;
+  Table embed_kind, head_kind;
+  const void* head;            // table, or codes
+  const uint8_t* head_meta;
+  int head_rows;               // of a slot, for a table
+  const float *final_norm, *frequency;
+
+  // Work.
+  const uint32_t* starts;      // [kProducts][blocks + 1], partition.h; rows for a head table
+  int stages, in_flight, split_keys, most_splits;
+  Layout at;
+
+  // Messages between blocks, message.cuh.
+  float *x_attn, *x_ffn, *qkv, *attended, *act;
+  float* parts;                // [kProducts][blocks][64]
+  uint64_t* attention_parts;   // [kv_heads * splits][heads of a kv head][head_dim + 2]
+  uint64_t* best;              // [2][blocks]
+
+  // Results, and what differs from launch to launch.
+  float* logits;
+  int32_t* ids;                // [steps] or null
+  const int32_t* from;         // the first token, or null: `token`
+  int token, past, steps;
+  uint32_t first_step;         // steps of all launches before
+  long long* times;
+
+  LayerArgs layer[kMaxLayers];
+};
+
+}  // namespace awq::cuda::fused

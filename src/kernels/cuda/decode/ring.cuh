@@ -1,0 +1,238 @@
+// The ring of shared memory through which all weights and cached keys pass, and the one lane that
+// fills it. What it fetches depends on nothing but the position, so it runs ahead of the
+// arithmetic, across matrices, layers and tokens, as far as the ring reaches.
+#pragma once
+
+#include "kernels/cuda/decode/message.cuh"
+#include "kernels/cuda/decode/params.h"
+
+namespace awq::cuda::fused {
+
+__device__ __forceinline__ uint32_t shared_address(const void* p) {
+  return static_cast<uint32_t>(__cvta_generic_to_shared(p));
+}
+__device__ __forceinline__ void barrier_init(uint32_t barrier, int count) {
+  asm volatile("mbarrier.init.shared.b64 [%0], %1;" ::"r"(barrier), "r"(count));
+}
+__device__ __forceinline__ void barrier_arrive(uint32_t barrier) {
+  asm volatile("mbarrier.arrive.shared.b64 _, [%0];" ::"r"(barrier) : "memory");
+}
+__device__ __forceinline__ void barrier_expect(uint32_t barrier, int bytes) {
+  asm volatile("mbarrier.arrive.expect_tx.shared.b64 _, [%0], %1;" ::"r"(barrier), "r"(bytes)
+               : "memory");
+}
+__device__ __forceinline__ bool barrier_try(uint32_t barrier, uint32_t phase) {
+  uint32_t done;
+  asm volatile(
+      "{\n.reg .pred p;\nmbarrier.try_wait.parity.shared.b64 p, [%1], %2;\nselp.u32 %0, 1, 0, p;\n}"
+      : "=r"(done)
+      : "r"(barrier), "r"(phase)
+      : "memory");
+  return done != 0;
+}
+__device__ __forceinline__ void barrier_wait(uint32_t barrier, uint32_t phase, const char* what) {
+  Spin spin;
+  while (!barrier_try(barrier, phase)) spin.turn(what, static_cast<int>(barrier));
+}
+__device__ __forceinline__ void bulk_copy(uint32_t to, const void* from, int bytes,
+                                          uint32_t barrier) {
+  asm volatile(
+      "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, "
+      "[%3];" ::"r"(to),
+      "l"(from), "r"(bytes), "r"(barrier)
+      : "memory");
+}
+__device__ __forceinline__ void bulk_copy_once(uint32_t to, const void* from, int bytes,
+                                               uint32_t barrier, uint64_t policy) {
+  asm volatile(
+      "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.L2::cache_hint "
+      "[%0], [%1], %2, [%3], %4;" ::"r"(to),
+      "l"(from), "r"(bytes), "r"(barrier), "l"(policy)
+      : "memory");
+}
+
+/// A place in the endless sequence of slots.
+struct Cursor {
+  int slot = 0;
+  uint32_t phase = 0;
+  __device__ __forceinline__ void advance(int count, int stages) {
+    slot += count;
+    while (slot >= stages) {
+      slot -= stages;
+      phase ^= 1;
+    }
+  }
+};
+
+/// The barriers: full[stages], empty[stages], and `go`: the keys of the token before are written.
+struct Ring {
+  uint32_t base, barriers;
+  int slot_bytes, stages;
+
+  __device__ __forceinline__ Ring(const StepParams& p, uint32_t shared)
+      : base(shared), barriers(shared + p.at.barriers), slot_bytes(p.at.slot), stages(p.stages) {}
+  __device__ __forceinline__ uint32_t slot(const Cursor& c) const {
+    return base + c.slot * slot_bytes;
+  }
+  __device__ __forceinline__ uint32_t full(const Cursor& c) const { return barriers + c.slot * 8; }
+  __device__ __forceinline__ uint32_t empty(const Cursor& c) const {
+    return barriers + (stages + c.slot) * 8;
+  }
+  __device__ __forceinline__ uint32_t go() const { return barriers + 2 * stages * 8; }
+};
+
+/// The chunks of a matrix that fall to this block.
+struct Share {
+  int index, begin, end;
+  __device__ __forceinline__ Share(const StepParams& p, const uint32_t* starts, Product matrix,
+                                   int layer) {
+    const int blocks = gridDim.x;
+    index = (blockIdx.x + layer * p.matrix[matrix].rotate) % blocks;
+    const uint32_t* at = starts + matrix * (blocks + 1) + index;
+    begin = static_cast<int>(at[0]);
+    end = static_cast<int>(at[1]);
+  }
+};
+
+/// Blocks that share the past keys of a kv head at a position.
+__device__ __forceinline__ int key_splits(const StepParams& p, int position) {
+  return max(1, min(p.most_splits, (position + p.split_keys - 1) / p.split_keys));
+}
+
+/// The lane that fills the ring. It walks the same way as the consumers (kernel.cuh).
+template <int kGroups, int kHeadDim>
+class Producer {
+ public:
+  static constexpr int kUnitKeys = kChunkTiles * kCodeBytes / (2 * kHeadDim);
+
+  __device__ __forceinline__ Producer(const StepParams& p, uint8_t* shared)
+      : p_(p),
+        ring_(p, shared_address(shared)),
+        starts_(reinterpret_cast<const uint32_t*>(shared + p.at.starts)) {
+    asm("createpolicy.fractional.L2::evict_first.b64 %0, 1.0;" : "=l"(policy_));
+  }
+
+  __device__ __forceinline__ void run() {
+    for (int step = 0; step < p_.steps; ++step) {
+      for (int layer = 0; layer < p_.layers; ++layer) {
+        feed<kQkv>(layer);
+        if (layer == 0) {
+          barrier_wait(ring_.go(), step & 1, "a token");
+          asm volatile("fence.proxy.async;" ::: "memory");  // keys came by ordinary stores
+        }
+        feed_keys(layer, p_.past + step);
+        feed<kO>(layer);
+        feed<kGateUp>(layer);
+        feed<kDown>(layer);
+      }
+      if (p_.head_kind == Table::tiles) {
+        feed<kHead>(0);
+      } else {
+        feed_table();
+      }
+    }
+  }
+
+ private:
+  __device__ __forceinline__ void claim() {  // the next slot, once few enough are on their way
+    if (p_.in_flight > 0 && issued_ >= p_.in_flight) {
+      barrier_wait(ring_.full(oldest_), oldest_.phase, "a copy");
+      oldest_.advance(1, ring_.stages);
+    }
+    ++issued_;
+    barrier_wait(ring_.empty(at_), at_.phase ^ 1, "an empty slot");
+  }
+
+  __device__ __forceinline__ void feed_strip(const uint8_t* codes, const uint8_t* meta, int tiles,
+                                             int strip, int begin, int end) {
+    for (int chunk = begin; chunk < end; ++chunk) {
+      const int64_t tile = static_cast<int64_t>(strip) * tiles + chunk * kChunkTiles;
+      const int count = min(kChunkTiles, tiles - chunk * kChunkTiles);
+      const int code_bytes = count * kCodeBytes, meta_bytes = count * kGroups * kMetaBytes;
+      claim();
+      barrier_expect(ring_.full(at_), code_bytes + meta_bytes);
+      bulk_copy_once(ring_.slot(at_), codes + tile * kCodeBytes, code_bytes, ring_.full(at_),
+                     policy_);
+      bulk_copy_once(ring_.slot(at_) + kChunkTiles * kCodeBytes, meta + tile * kGroups * kMetaBytes,
+                     meta_bytes, ring_.full(at_), policy_);
+      at_.advance(1, ring_.stages);
+    }
+  }
+
+  template <Product kProduct>
+  __device__ __forceinline__ void feed(int layer) {
+    const MatrixArgs& m = p_.matrix[kProduct];
+    const LayerArgs& args = p_.layer[layer];
+    const Share share(p_, starts_, kProduct, layer);
+    const auto strips_of = [&](Linear linear, int strip, int begin, int end) {
+      feed_strip(args.codes[linear], args.meta[linear], m.tiles, strip, begin, end);
+    };
+    for (int unit = share.begin / m.chunks; unit * m.chunks < share.end; ++unit) {
+      const int first = unit * m.chunks;
+      const int begin = max(share.begin - first, 0), end = min(share.end - first, m.chunks);
+      if constexpr (kProduct == kQkv) {
+        const int q = p_.heads * kHeadDim / 32, k = p_.kv_heads * kHeadDim / 32;
+        if (unit < q) {
+          strips_of(kQ, unit, begin, end);
+        } else if (unit < q + k) {
+          strips_of(kK, unit - q, begin, end);
+        } else {
+          strips_of(kV, unit - q - k, begin, end);
+        }
+      } else if constexpr (kProduct == kO) {
+        strips_of(kOut, unit, begin, end);
+      } else if constexpr (kProduct == kGateUp) {
+        strips_of(kGate, unit, begin, end);
+        strips_of(kUp, unit, begin, end);
+      } else if constexpr (kProduct == kDown) {
+        strips_of(kDownward, unit, begin, end);
+      } else {
+        feed_strip(static_cast<const uint8_t*>(p_.head), p_.head_meta, m.tiles, unit, begin, end);
+      }
+    }
+  }
+
+  // Past keys and values, a slot each in turn.
+  __device__ __forceinline__ void feed_keys(int layer, int position) {
+    const int splits = key_splits(p_, position), units = p_.kv_heads * splits;
+    const int runs = (position + kUnitKeys - 1) / kUnitKeys;
+    for (int unit = blockIdx.x; unit < units; unit += gridDim.x) {
+      const int head = unit / splits, part = unit % splits;
+      for (int run = part * runs / splits; run < (part + 1) * runs / splits; ++run) {
+        const int64_t first = run * kUnitKeys;
+        const int bytes = min(kUnitKeys, position - run * kUnitKeys) * kHeadDim * 2;
+        for (int side = 0; side < 2; ++side) {
+          const __half* cache = side == 0 ? p_.layer[layer].k : p_.layer[layer].v;
+          claim();
+          barrier_expect(ring_.full(at_), bytes);
+          bulk_copy(ring_.slot(at_), cache + head * p_.head_stride + first * kHeadDim, bytes,
+                    ring_.full(at_));
+          at_.advance(1, ring_.stages);
+        }
+      }
+    }
+  }
+
+  __device__ __forceinline__ void feed_table() {
+    const Share share(p_, starts_, kHead, 0);
+    const int row_bytes = p_.hidden * 2;
+    for (int row = share.begin; row < share.end; row += p_.head_rows) {
+      const int bytes = min(p_.head_rows, share.end - row) * row_bytes;
+      claim();
+      barrier_expect(ring_.full(at_), bytes);
+      bulk_copy_once(ring_.slot(at_),
+                     static_cast<const uint8_t*>(p_.head) + static_cast<int64_t>(row) * row_bytes,
+                     bytes, ring_.full(at_), policy_);
+      at_.advance(1, ring_.stages);
+    }
+  }
+
+  const StepParams& p_;
+  Ring ring_;
+  const uint32_t* starts_;
+  uint64_t policy_;
+  Cursor at_, oldest_;
+  int issued_ = 0;
+};
+
+}  // namespace awq::cuda::fused
