@@ -34,6 +34,8 @@ function(awq_folder name)
   if(sources)
     add_library(awq_${name} STATIC ${sources})
     target_link_libraries(awq_${name} PUBLIC awq_options ${arg_DEPS} ${arg_LIBS} Threads::Threads)
+    set_target_properties(awq_${name} PROPERTIES UNITY_BUILD ${AWQ_UNITY}
+                                                 UNITY_BUILD_BATCH_SIZE 10)
   else()
     add_library(awq_${name} INTERFACE)
     target_link_libraries(awq_${name} INTERFACE awq_options ${arg_DEPS} ${arg_LIBS} Threads::Threads)

@@ -19,13 +19,6 @@ void append(Json& object, const std::string& key, Json value) {
   static_cast<Members&>(object.get_ref<Json::object_t&>()).emplace_back(key, std::move(value));
 }
 
-struct Shard {
-  std::string name;
-  std::vector<size_t> tensors;
-  uint64_t bytes = 0;
-  std::optional<AtomicFile> file;
-};
-
 std::string padded(size_t number) {
   const std::string digits = cat(number);
   return std::string(5 - std::min<size_t>(5, digits.size()), '0') + digits;
@@ -34,6 +27,12 @@ std::string padded(size_t number) {
 }  // namespace
 
 struct SafetensorsWriter::Impl {
+  struct Shard {
+    std::string name;
+    std::vector<size_t> tensors;
+    uint64_t bytes = 0;
+    std::optional<AtomicFile> file;
+  };
   struct Place {
     size_t shard = 0;
     uint64_t offset = 0, bytes = 0;
@@ -117,7 +116,7 @@ Result<SafetensorsWriter> SafetensorsWriter::create(const OutputDirectory& direc
   }
   impl->assign_shards(max_shard_bytes);
   impl->index_path = directory.file("model.safetensors.index.json");
-  for (Shard& shard : impl->shards) AWQ_TRY(impl->open_shard(shard, directory));
+  for (Impl::Shard& shard : impl->shards) AWQ_TRY(impl->open_shard(shard, directory));
   return SafetensorsWriter(std::move(impl));
 }
 
@@ -134,7 +133,7 @@ Status SafetensorsWriter::finish() {
   for (size_t i = 0; i < impl_->places.size(); ++i) {
     AWQ_CHECK(impl_->places[i].written, impl_->tensors[i].name);
   }
-  for (Shard& shard : impl_->shards) AWQ_TRY(shard.file->commit());
+  for (Impl::Shard& shard : impl_->shards) AWQ_TRY(shard.file->commit());
   if (impl_->shards.size() == 1) return {};
   Json map = Json::object();
   for (size_t i = 0; i < impl_->tensors.size(); ++i) {

@@ -9,7 +9,7 @@
 namespace awq {
 namespace {
 
-struct Options {
+struct BenchArguments {
   ModelOptions model;
   int64_t prompt = 512, tokens = 128, repetitions = 5;
   SyntheticOptions synthetic;
@@ -49,7 +49,7 @@ Measurement measure(std::string test, int64_t tokens, double bytes_per_token, in
   return result;
 }
 
-std::vector<Measurement> run(Engine& engine, const Options& options) {
+std::vector<Measurement> run(Engine& engine, const BenchArguments& options) {
   const Arch& arch = engine.model().arch;
   const auto weights = static_cast<double>(engine.model().bytes_per_token());
   KvCache cache(engine.device(), arch, std::max(options.prompt, options.tokens + 1), DType::f16);
@@ -81,7 +81,7 @@ std::vector<Measurement> run(Engine& engine, const Options& options) {
   return results;
 }
 
-Status report(Engine& engine, const Options& options, double load_seconds) {
+Status report(Engine& engine, const BenchArguments& options, double load_seconds) {
   const Model& model = engine.model();
   const int64_t context = model.arch.sizes.context;
   if (options.prompt > context || options.tokens + 1 > context) {
@@ -117,7 +117,7 @@ Status report(Engine& engine, const Options& options, double load_seconds) {
   return print(cat(random, engine.device().description(), "\n\n", table));
 }
 
-Status bench(const Options& options) {
+Status bench(const BenchArguments& options) {
   if (options.synthetic.shape.empty()) {
     if (options.model.model.empty()) return usage_error("give a MODEL or --synthetic SHAPE");
     AWQ_ASSIGN(Session session, Session::open(options.model.model, options.model.backend));
@@ -137,7 +137,7 @@ Status bench(const Options& options) {
 }  // namespace
 
 void add_bench(CLI::App& app, Outcome& outcome) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<BenchArguments>();
   CLI::App* verb = app.add_subcommand("bench", "measure prefill and decode speed");
   add_model_options(*verb, options->model)->required(false);
   std::string shapes;

@@ -17,7 +17,7 @@
 namespace awq {
 namespace {
 
-struct Options {
+struct ChatArguments {
   ModelOptions model;
   std::string system, prompt;
   GenerationOptions generation;
@@ -32,8 +32,10 @@ void on_interrupt(int) {
 
 class Conversation {
  public:
-  Conversation(Session& session, Chat chat, const Options& options, int64_t context)
-      : session_(session), chat_(std::move(chat)), options_(options),
+  Conversation(Session& session, Chat chat, const ChatArguments& options, int64_t context)
+      : session_(session),
+        chat_(std::move(chat)),
+        options_(options),
         cache_(session.engine().device(), session.model().arch, context, DType::f16) {
     reset();
   }
@@ -73,12 +75,11 @@ class Conversation {
     };
     GenerateOptions generate_options = options_.generation.runtime(session_.vocabulary());
     generate_options.sampler.seed += turns_++;
-    AWQ_ASSIGN(Generation generation,
-               generate(session_.engine(), cache_, fresh, generate_options,
-                        [&](const GeneratedToken& token) {
-                          emit(detokenizer.push(token.id));
-                          return written.ok() && !interrupted_;
-                        }));
+    AWQ_ASSIGN(Generation generation, generate(session_.engine(), cache_, fresh, generate_options,
+                                               [&](const GeneratedToken& token) {
+                                                 emit(detokenizer.push(token.id));
+                                                 return written.ok() && !interrupted_;
+                                               }));
     emit(detokenizer.flush());
     AWQ_TRY(written);
     chat_.add("assistant", answer);
@@ -96,7 +97,7 @@ class Conversation {
 
   Session& session_;
   Chat chat_;
-  const Options& options_;
+  const ChatArguments& options_;
   KvCache cache_;
   std::vector<TokenId> cached_;  // what the cache holds
   uint64_t turns_ = 0;
@@ -107,7 +108,8 @@ void say_speed(const Generation& generation) {
           finish_reason_name(generation.finish_reason), "]"));
 }
 
-Status one_shot(Conversation& conversation, const Options& options, const std::string& question) {
+Status one_shot(Conversation& conversation, const ChatArguments& options,
+                const std::string& question) {
   std::string answer;
   AWQ_ASSIGN(const Generation generation, conversation.reply(question, answer));
   if (options.model.json) {
@@ -147,7 +149,7 @@ Status repl(Conversation& conversation) {
   }
 }
 
-Status chat(const Options& options) {
+Status chat(const ChatArguments& options) {
   AWQ_ASSIGN(Session session, Session::open(options.model.model, options.model.backend));
   AWQ_ASSIGN(Chat chat, Chat::create(session.vocabulary()));
   const int64_t context = options.generation.context_size > 0
@@ -167,7 +169,7 @@ Status chat(const Options& options) {
 }  // namespace
 
 void add_chat(CLI::App& app, Outcome& outcome) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<ChatArguments>();
   options->generation.temperature = 0.7;
   options->generation.top_p = 0.95;
   options->generation.top_k = 40;

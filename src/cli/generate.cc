@@ -9,7 +9,7 @@
 namespace awq {
 namespace {
 
-struct Options {
+struct GenerateArguments {
   ModelOptions model;
   std::string prompt;
   GenerationOptions generation;
@@ -33,15 +33,14 @@ Json logprobs_json(const Tokenizer& tokenizer, const Generation& generation) {
   return list;
 }
 
-Status generate(const Options& options) {
+Status generate(const GenerateArguments& options) {
   AWQ_ASSIGN(Session session, Session::open(options.model.model, options.model.backend));
   const Tokenizer& tokenizer = session.tokenizer();
   AWQ_ASSIGN(const std::vector<TokenId> prompt, tokenizer.encode(options.prompt));
   GenerateOptions generate_options = options.generation.runtime(session.vocabulary());
   generate_options.logprobs = options.logprobs;
   AWQ_ASSIGN(const int64_t context,
-             options.generation.context(session.model().arch,
-                                        static_cast<int64_t>(prompt.size())));
+             options.generation.context(session.model().arch, static_cast<int64_t>(prompt.size())));
   KvCache cache(session.engine().device(), session.model().arch, context, DType::f16);
 
   Detokenizer detokenizer(tokenizer);
@@ -60,8 +59,7 @@ Status generate(const Options& options) {
   emit(detokenizer.flush());
   AWQ_TRY(written);
   say(cat(options.model.json ? "" : "\n", "prefill ", prompt.size(), " tokens in ",
-          human_seconds(generation.prefill_seconds), ", decode ",
-          decode_speed(generation)));
+          human_seconds(generation.prefill_seconds), ", decode ", decode_speed(generation)));
   if (!options.model.json) return print("\n");
   Json ids = Json::array();
   for (const GeneratedToken& token : generation.tokens) ids.push_back(token.id);
@@ -76,7 +74,7 @@ Status generate(const Options& options) {
 }  // namespace
 
 void add_generate(CLI::App& app, Outcome& outcome) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<GenerateArguments>();
   options->generation.temperature = 0;
   CLI::App* verb = app.add_subcommand("generate", "continue a prompt");
   add_model_options(*verb, options->model);

@@ -12,7 +12,7 @@
 namespace awq {
 namespace {
 
-struct Options {
+struct QuantizeArguments {
   std::string model, out, method = "awq", group = "auto", search_loss = "hessian", max_ram;
   CalibrationText calibration;
   int bits = 4, threads = 0;
@@ -21,7 +21,7 @@ struct Options {
   bool reference_groups = false, reference_arithmetic = false;
 };
 
-Result<QuantizeOptions> quantize_options(const Options& options, const Arch& arch) {
+Result<QuantizeOptions> quantize_options(const QuantizeArguments& options, const Arch& arch) {
   QuantizeOptions result;
   result.method = options.method == "rtn" ? Method::rtn : Method::awq;
   result.format.bits = options.bits;
@@ -34,8 +34,7 @@ Result<QuantizeOptions> quantize_options(const Options& options, const Arch& arc
     result.format.group = options.group == "none" ? 0 : std::stoll(options.group);
   }
   result.clip = !options.no_clip;
-  result.search_loss =
-      options.search_loss == "module" ? SearchLoss::module : SearchLoss::hessian;
+  result.search_loss = options.search_loss == "module" ? SearchLoss::module : SearchLoss::hessian;
   result.fold.reference_groups = options.reference_groups;
   result.arithmetic = options.reference_arithmetic ? Arithmetic::f16 : Arithmetic::f32;
   result.calibration_length = options.calibration.length;
@@ -44,7 +43,7 @@ Result<QuantizeOptions> quantize_options(const Options& options, const Arch& arc
 }
 
 // Refuses a run that would not fit, before any work.
-Status check_memory(const Options& options, const QuantizePlan& plan) {
+Status check_memory(const QuantizeArguments& options, const QuantizePlan& plan) {
   if (options.max_ram.empty()) return {};
   AWQ_ASSIGN(const uint64_t limit, parse_size(options.max_ram));
   if (plan.peak_bytes <= limit) return {};
@@ -53,7 +52,7 @@ Status check_memory(const Options& options, const QuantizePlan& plan) {
                             "; lower --calib-samples or --calib-length"));
 }
 
-Json options_json(const Options& options, const QuantizeOptions& quantize) {
+Json options_json(const QuantizeArguments& options, const QuantizeOptions& quantize) {
   Json json = {{"method", options.method},
                {"bits", quantize.format.bits},
                {"group", quantize.format.group},
@@ -73,8 +72,8 @@ Json options_json(const Options& options, const QuantizeOptions& quantize) {
   return json;
 }
 
-Status dry_run(const Options& options, const QuantizeOptions& quantize, const QuantizePlan& plan,
-               const Ops& ops) {
+Status dry_run(const QuantizeArguments& options, const QuantizeOptions& quantize,
+               const QuantizePlan& plan, const Ops& ops) {
   const double seconds = plan.flops / measure_flops(ops);
   if (options.json) {
     return print_json({{"peak_rss_bytes", plan.peak_bytes},
@@ -83,9 +82,8 @@ Status dry_run(const Options& options, const QuantizeOptions& quantize, const Qu
                        {"options", options_json(options, quantize)}});
   }
   return print(cat("format       ", format_name(quantize.format), "\noutput       ",
-                   human_bytes(plan.output_bytes), "\npeak memory  ",
-                   human_bytes(plan.peak_bytes), "\ntime         about ", human_seconds(seconds),
-                   "\n"));
+                   human_bytes(plan.output_bytes), "\npeak memory  ", human_bytes(plan.peak_bytes),
+                   "\ntime         about ", human_seconds(seconds), "\n"));
 }
 
 std::string layer_note(const QuantizeProgress& progress) {
@@ -104,7 +102,7 @@ uint64_t bytes_in(const std::string& directory) {
   return bytes;
 }
 
-Status quantize(const CLI::App& verb, Options& options) {
+Status quantize(const CLI::App& verb, QuantizeArguments& options) {
   const Timer timer;
   AWQ_ASSIGN(const OpenCheckpoint source, OpenCheckpoint::open(options.model));
   const Arch& arch = source.reader->arch();
@@ -120,8 +118,8 @@ Status quantize(const CLI::App& verb, Options& options) {
   AWQ_ASSIGN(const Ops ops, make_cpu_ops(*device, options.backend));
 
   const int64_t wanted = options.calibration.samples * options.calibration.length;
-  QuantizePlan plan = plan_quantize(*source.reader, quantize, calibrated ? wanted : 0,
-                                    device->pool().size());
+  QuantizePlan plan =
+      plan_quantize(*source.reader, quantize, calibrated ? wanted : 0, device->pool().size());
   if (calibrated) plan_calibration_text(*source.reader, options.calibration, plan);
   AWQ_TRY(check_memory(options, plan));
   if (options.dry_run) return dry_run(options, quantize, plan, ops);
@@ -140,11 +138,10 @@ Status quantize(const CLI::App& verb, Options& options) {
     text_seconds = text_timer.seconds();
   }
   Progress progress("layer", arch.sizes.layers);
-  AWQ_ASSIGN(Json report,
-             quantize_model(*source.reader, ops, tokens, quantize, output,
-                            [&](const QuantizeProgress& layer) {
-                              progress.update(layer.layer, layer_note(layer));
-                            }));
+  AWQ_ASSIGN(Json report, quantize_model(*source.reader, ops, tokens, quantize, output,
+                                         [&](const QuantizeProgress& layer) {
+                                           progress.update(layer.layer, layer_note(layer));
+                                         }));
   AWQ_TRY(write_vocabulary(*source.checkpoint, *source.vocabulary, output.file("")));
 
   report["seconds"]["calibration_text"] = text_seconds;
@@ -171,7 +168,7 @@ Status quantize(const CLI::App& verb, Options& options) {
 }  // namespace
 
 void add_quantize(CLI::App& app, Outcome& outcome) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<QuantizeArguments>();
   CLI::App* verb = app.add_subcommand("quantize", "search AWQ scales and clips, pack, write");
   add_model_argument(*verb, options->model);
   verb->add_option("-o,--output", options->out, "directory to write (must not exist)")
@@ -200,11 +197,13 @@ void add_quantize(CLI::App& app, Outcome& outcome) {
   verb->add_option("--max-ram", options->max_ram, "refuse to use more memory, e.g. 900MB")
       ->type_name("SIZE");
   verb->add_flag("--dry-run", options->dry_run, "predict memory, time and size; write nothing");
-  verb->add_flag("--overwrite", options->overwrite, "replace OUT if awq wrote it and nothing else is in it");
+  verb->add_flag("--overwrite", options->overwrite,
+                 "replace OUT if awq wrote it and nothing else is in it");
   add_threads_option(*verb, options->threads, options->backend);
   add_json_option(*verb, options->json);
-  verb->footer("Examples:\n  awq quantize ./SmolLM2-135M -o ./smollm2-awq\n"
-               "  awq quantize ./model.gguf -o ./out --bits 3 --group 64 --calib text.txt");
+  verb->footer(
+      "Examples:\n  awq quantize ./SmolLM2-135M -o ./smollm2-awq\n"
+      "  awq quantize ./model.gguf -o ./out --bits 3 --group 64 --calib text.txt");
   verb->callback([options, verb, &outcome] { outcome.status = quantize(*verb, *options); });
 }
 

@@ -8,7 +8,6 @@
 namespace awq {
 namespace {
 
-constexpr int kMaxNesting = 8;
 constexpr size_t kMaxSteps = 32;
 
 std::string strip_token(std::string_view text, char32_t character, size_t start, size_t stop) {
@@ -98,7 +97,7 @@ Status Decoder::add(const JsonField& field, int depth) {
   if (type == "Sequence") {
     const JsonField list = field["decoders"];
     if (!list.array()) return list.error("expected an array");
-    if (depth >= kMaxNesting) return field.error("sequences nested too deeply");
+    if (depth >= kMaxNestedSequences) return field.error("sequences nested too deeply");
     for (size_t i = 0; i < list.size(); ++i) AWQ_TRY(add(list.at(i), depth + 1));
     return {};
   }

@@ -10,6 +10,9 @@
 
 namespace awq {
 
+/// Of sequences (of normalizers, pre-tokenizers, ...) in a tokenizer.json.
+constexpr int kMaxNestedSequences = 8;
+
 /// A value and where it is ("tokenizer.json: model.merges[3]"), for errors.
 struct JsonField {
   const Json* json = nullptr;  ///< never null; absent fields are JSON null

@@ -5,8 +5,6 @@
 namespace awq {
 namespace {
 
-constexpr int kMaxNesting = 8;
-
 std::string strip(std::string_view text, bool left, bool right) {
   size_t begin = 0, end = text.size();
   while (left && begin < end) {
@@ -73,7 +71,7 @@ Status Normalizer::add(const JsonField& field, int depth) {
   if (type == "Sequence") {
     const JsonField list = field["normalizers"];
     if (!list.array()) return list.error("expected an array");
-    if (depth >= kMaxNesting) return field.error("sequences nested too deeply");
+    if (depth >= kMaxNestedSequences) return field.error("sequences nested too deeply");
     for (size_t i = 0; i < list.size(); ++i) AWQ_TRY(add(list.at(i), depth + 1));
     return {};
   }

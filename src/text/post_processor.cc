@@ -3,7 +3,6 @@
 namespace awq {
 namespace {
 
-constexpr int kMaxNesting = 8;
 constexpr size_t kMaxPieces = 64;  // each is looked up in a list of the file's choosing
 
 Result<TokenId> known_id(const JsonField& field, const TokenTable& vocabulary) {
@@ -65,7 +64,7 @@ Status add(const JsonField& field, const TokenTable& vocabulary, int depth, Post
   }
   const JsonField list = field["processors"];
   if (!list.array()) return list.error("expected an array");
-  if (depth >= kMaxNesting) return field.error("sequences nested too deeply");
+  if (depth >= kMaxNestedSequences) return field.error("sequences nested too deeply");
   for (size_t i = 0; i < list.size(); ++i) AWQ_TRY(add(list.at(i), vocabulary, depth + 1, out));
   return {};
 }

@@ -4,7 +4,6 @@
 namespace awq {
 namespace {
 
-constexpr int kMaxNesting = 8;
 constexpr std::string_view kGpt2Pattern =
     R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
 
@@ -49,7 +48,7 @@ Status Pretokenizer::add(const JsonField& field, int depth) {
   if (type == "Sequence") {
     const JsonField list = field["pretokenizers"];
     if (!list.array()) return list.error("expected an array");
-    if (depth >= kMaxNesting) return field.error("sequences nested too deeply");
+    if (depth >= kMaxNestedSequences) return field.error("sequences nested too deeply");
     for (size_t i = 0; i < list.size(); ++i) AWQ_TRY(add(list.at(i), depth + 1));
     return {};
   }

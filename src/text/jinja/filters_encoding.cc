@@ -122,13 +122,13 @@ Value tojson(Interpreter& interpreter, const Value& input, const Arguments& argu
   return make_text(heap, to_json(heap, input, style));
 }
 
-constexpr Filter kFilters[] = {
+constexpr Filter kEncodingFilters[] = {
     {"e", escape<false>}, {"escape", escape<false>}, {"forceescape", escape<true>}, {"safe", safe},
     {"tojson", tojson},   {"urlencode", urlencode},  {"xmlattr", xmlattr},
 };
 
 }  // namespace
 
-std::span<const Filter> encoding_filters() { return kFilters; }
+std::span<const Filter> encoding_filters() { return kEncodingFilters; }
 
 }  // namespace awq::jinja

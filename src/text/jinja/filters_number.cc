@@ -95,13 +95,13 @@ Value filesizeformat(Interpreter& interpreter, const Value& input, const Argumen
   return make_text(heap, cat(digits, " ", letters, "B"));
 }
 
-constexpr Filter kFilters[] = {
+constexpr Filter kNumberFilters[] = {
     {"abs", absolute}, {"filesizeformat", filesizeformat}, {"float", to_real}, {"int", to_integer},
     {"round", round},
 };
 
 }  // namespace
 
-std::span<const Filter> number_filters() { return kFilters; }
+std::span<const Filter> number_filters() { return kNumberFilters; }
 
 }  // namespace awq::jinja

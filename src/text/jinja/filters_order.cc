@@ -126,13 +126,13 @@ Value groupby(Interpreter& interpreter, const Value& input, const Arguments& arg
   return list_value(groups);
 }
 
-constexpr Filter kFilters[] = {
+constexpr Filter kOrderFilters[] = {
     {"dictsort", dictsort},  {"groupby", groupby}, {"max", extreme<true>},
     {"min", extreme<false>}, {"sort", sort},       {"unique", unique},
 };
 
 }  // namespace
 
-std::span<const Filter> order_filters() { return kFilters; }
+std::span<const Filter> order_filters() { return kOrderFilters; }
 
 }  // namespace awq::jinja

@@ -99,7 +99,7 @@ Value select(Interpreter& interpreter, const Value& input, const Arguments& argu
   return make_iterator(heap, list);
 }
 
-constexpr Filter kFilters[] = {
+constexpr Filter kSelectionFilters[] = {
     {"attr", attribute},
     {"d", default_value},
     {"default", default_value},
@@ -112,6 +112,6 @@ constexpr Filter kFilters[] = {
 
 }  // namespace
 
-std::span<const Filter> selection_filters() { return kFilters; }
+std::span<const Filter> selection_filters() { return kSelectionFilters; }
 
 }  // namespace awq::jinja

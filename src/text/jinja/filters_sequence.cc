@@ -156,7 +156,7 @@ Value slice(Interpreter& interpreter, const Value& input, const Arguments& argum
   return make_iterator(heap, columns);
 }
 
-constexpr Filter kFilters[] = {
+constexpr Filter kSequenceFilters[] = {
     {"batch", batch},     {"count", length}, {"first", first},   {"items", items},
     {"join", join},       {"last", last},    {"length", length}, {"list", list},
     {"reverse", reverse}, {"slice", slice},  {"sum", sum},
@@ -164,6 +164,6 @@ constexpr Filter kFilters[] = {
 
 }  // namespace
 
-std::span<const Filter> sequence_filters() { return kFilters; }
+std::span<const Filter> sequence_filters() { return kSequenceFilters; }
 
 }  // namespace awq::jinja

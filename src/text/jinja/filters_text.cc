@@ -166,7 +166,7 @@ Value format(Interpreter& interpreter, const Value& input, const Arguments& argu
   return format_percent(heap, text.text(), tuple_value(values));
 }
 
-constexpr Filter kFilters[] = {
+constexpr Filter kTextFilters[] = {
     {"capitalize", mapped<capitalize>},
     {"center", center},
     {"format", format},
@@ -183,6 +183,6 @@ constexpr Filter kFilters[] = {
 
 }  // namespace
 
-std::span<const Filter> text_filters() { return kFilters; }
+std::span<const Filter> text_filters() { return kTextFilters; }
 
 }  // namespace awq::jinja

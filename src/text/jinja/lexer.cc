@@ -6,8 +6,6 @@
 namespace awq::jinja {
 namespace {
 
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
-
 bool is_name_character(std::string_view text, size_t at) {
   return is_word(next_character(text, at));
 }

@@ -10,6 +10,8 @@
 
 namespace awq::jinja {
 
+inline bool is_digit(char c) { return c >= '0' && c <= '9'; }
+
 enum class TokenKind : uint8_t {
   end,
   data,

@@ -7,12 +7,6 @@
 #include "text/unicode.h"
 
 namespace awq::jinja {
-namespace {
-
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
-
-}  // namespace
-
 Token Lexer::string_token() {
   const size_t begin = at_;
   const char quote = source_[begin];
