@@ -12,7 +12,7 @@
 namespace awq::cpu {
 namespace {
 
-constexpr int64_t kTokenBlock = 96;  // rows of x against one unpacked tile
+constexpr int64_t kTokenBlock = 128;  // rows of x against one unpacked tile
 constexpr int64_t kDepth = 1024;     // inputs of a tile unpacked at a time
 constexpr int kMaxLanes = 32;
 
