@@ -13,10 +13,11 @@ namespace awq {
 namespace {
 
 struct QuantizeArguments {
-  std::string model, out, method = "awq", group = "auto", search_loss = "hessian", max_ram;
+  std::string model, out, method = "awq", group = "auto", search_loss = "hessian", max_ram,
+                          math = "auto";
   CalibrationText calibration;
-  int bits = 4, threads = 0;
-  std::string backend = "auto";
+  int bits = 4;
+  BackendOptions backend;
   bool symmetric = false, no_clip = false, dry_run = false, json = false, overwrite = false;
   bool reference_groups = false, reference_arithmetic = false;
 };
@@ -114,8 +115,12 @@ Status quantize(const CLI::App& verb, QuantizeArguments& options) {
   if (options.method == "awq") AWQ_TRY(fit_to_context(verb, arch, options.calibration));
   AWQ_ASSIGN(const QuantizeOptions quantize, quantize_options(options, arch));
   const bool calibrated = quantize.method == Method::awq;
-  const std::unique_ptr<Device> device = make_cpu_device(options.threads);
-  AWQ_ASSIGN(const Ops ops, make_cpu_ops(*device, options.backend));
+  AWQ_ASSIGN(const Backend backend, open_backend(options.backend));
+  Device* device = backend.device.get();
+  // What f32 costs a GPU is some seconds per billion of parameters.
+  const bool tf32 =
+      options.math == "tf32" || (options.math == "auto" && parameter_count(arch) > 1'000'000'000);
+  const Ops ops = quantization_ops(backend, tf32);
 
   const int64_t wanted = options.calibration.samples * options.calibration.length;
   QuantizePlan plan =
@@ -194,12 +199,17 @@ void add_quantize(CLI::App& app, Outcome& outcome) {
                  "fold v into o only where their shapes are equal, as llm-awq does");
   verb->add_flag("--reference-arithmetic", options->reference_arithmetic,
                  "round every intermediate to half precision, as llm-awq does");
+  verb->add_option("--math", options->math,
+                   "products on a GPU: f32, tf32 (inputs rounded to 11 bits, many times as fast), "
+                   "auto: tf32 above a billion parameters")
+      ->check(CLI::IsMember({"auto", "f32", "tf32"}))
+      ->capture_default_str();
   verb->add_option("--max-ram", options->max_ram, "refuse to use more memory, e.g. 900MB")
       ->type_name("SIZE");
   verb->add_flag("--dry-run", options->dry_run, "predict memory, time and size; write nothing");
   verb->add_flag("--overwrite", options->overwrite,
                  "replace OUT if awq wrote it and nothing else is in it");
-  add_threads_option(*verb, options->threads, options->backend);
+  add_backend_options(*verb, options->backend);
   add_json_option(*verb, options->json);
   verb->footer(
       "Examples:\n  awq quantize ./SmolLM2-135M -o ./smollm2-awq\n"

@@ -54,6 +54,11 @@ Result<Backend> make_backend(const BackendOptions& options) {
                          "\"; choose auto, cpu, cuda or cuda:N with N from `awq doctor`"));
 }
 
+Ops quantization_ops(const Backend& backend, bool tf32) {
+  if (!tf32 || backend.device->host_visible()) return backend.ops;
+  return make_cuda_quantization_ops(*backend.device);
+}
+
 double measure_read_roof(Device& device) {
   return device.host_visible() ? measure_read_bandwidth(device, uint64_t{256} << 20, 0.1)
                                : measure_cuda_read_bandwidth(device, uint64_t{1} << 30);

@@ -23,6 +23,10 @@ struct Backend {
 /// resource error for one that is asked for by name and cannot be had.
 Result<Backend> make_backend(const BackendOptions& options);
 
+/// The table for calibration and search on a backend's device. `tf32`: products of floats on a GPU may
+/// round their inputs to 11 bits, which is many times as fast.
+Ops quantization_ops(const Backend& backend, bool tf32);
+
 /// Memory read rate of the device in bytes per second, measured now.
 double measure_read_roof(Device& device);
 

@@ -36,6 +36,9 @@ Result<std::unique_ptr<Device>> make_cuda_device(int ordinal, uint64_t max_bytes
 /// The table of `device`, which make_cuda_device made.
 Ops make_cuda_ops(Device& device);
 
+/// The same with products of f32 in TF32: for calibration and search, which compare errors.
+Ops make_cuda_quantization_ops(Device& device);
+
 /// Memory read rate in bytes per second, measured now over `bytes` of device memory.
 double measure_cuda_read_bandwidth(Device& device, uint64_t bytes);
 

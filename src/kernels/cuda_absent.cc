@@ -17,6 +17,7 @@ Result<std::string> cuda_driver() { return absent(); }
 Result<std::vector<CudaDeviceInfo>> cuda_devices(bool) { return absent(); }
 Result<std::unique_ptr<Device>> make_cuda_device(int, uint64_t) { return absent(); }
 Ops make_cuda_ops(Device&) { AWQ_CHECK(false, "no CUDA in this build"); return {}; }
+Ops make_cuda_quantization_ops(Device&) { AWQ_CHECK(false, "no CUDA in this build"); return {}; }
 double measure_cuda_read_bandwidth(Device&, uint64_t) { return 0; }
 
 }  // namespace awq

@@ -30,6 +30,7 @@ class Device {
   virtual void release(void* data, size_t bytes) = 0;
   virtual void upload(void* device, const void* host, size_t bytes) = 0;
   virtual void download(void* host, const void* device, size_t bytes) = 0;
+  virtual void clear(void* device, size_t bytes) = 0;  ///< zero bytes
   virtual void synchronize() = 0;
   virtual bool host_visible() const { return true; }  ///< the host may read what allocate() gave
   virtual ThreadPool& pool() = 0;               ///< host threads

@@ -118,6 +118,17 @@ struct RowScore {
   int32_t top = 0;     ///< as argmax
 };
 
+/// The error of rounding by groups (quant/round.h, f32 arithmetic):
+/// e = rounded(clamped(w * columns)) / columns - base.
+struct RoundErrorArgs {
+  Matrix w;
+  Matrix base;                     ///< may be w
+  const float* columns = nullptr;  ///< [cols], or null: ones
+  QuantFormat format;
+  float keep = 1;                  ///< each group is clamped to this share of its largest magnitude
+  Matrix e;
+};
+
 /// What a backend offers. Functions take the table's device first; shapes are checked by the
 /// launcher. A null fused entry means that callers compose it from the others.
 ///
@@ -178,6 +189,15 @@ struct Ops {
   /// losses[o] = e[o, :] h e[o, :]^T with h [in, in] symmetric: the rows of tr(E H E^T). All on the
   /// device.
   void (*quadratic_form)(Device&, Matrix e, const float* h, double* losses) = nullptr;
+
+  /// h[i, j] /= s[i] * s[j], h [dim, dim]: the Gram matrix of x / s.
+  void (*unscale_gram)(Device&, float* h, const float* s, int64_t dim) = nullptr;
+  /// Rounding on the device, by backends whose memory the host does not see; null: callers round on
+  /// the host. The same values as there.
+  void (*round_error)(Device&, const RoundErrorArgs&) = nullptr;
+  /// losses[o, g] = e_g h_gg e_g^T over the `group` inputs of each group g (the last may be short),
+  /// `losses` [rows, groups]. Comes with round_error.
+  void (*group_forms)(Device&, Matrix e, const float* h, int64_t group, double* losses) = nullptr;
 
   /// A random weight for measurements, made on the device: uniform codes, varied scales and zeros,
   /// products about as large as their input. Null, or null returned for a shape that it does not

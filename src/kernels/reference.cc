@@ -217,6 +217,14 @@ void quadratic_form(Device& device, Matrix e, const float* h, double* losses) {
   });
 }
 
+void unscale_gram(Device& device, float* h, const float* s, int64_t dim) {
+  device.pool().parallel_for(dim, 16, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      for (int64_t j = 0; j < dim; ++j) h[i * dim + j] /= s[i] * s[j];
+    }
+  });
+}
+
 }  // namespace
 
 float activate(Activation kind, float x) {
@@ -266,6 +274,7 @@ Ops reference_ops(Device& device) {
   ops.gram = gram;
   ops.abs_sum = abs_sum;
   ops.quadratic_form = quadratic_form;
+  ops.unscale_gram = unscale_gram;
   return ops;
 }
 

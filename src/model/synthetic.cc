@@ -23,28 +23,37 @@ constexpr KnownShape kShapes[] = {
     {"llama-3-8b", 32, 4096, 32, 8, 14336, 128256, 8192},
 };
 
-Result<Arch> describe(const SyntheticOptions& options) {
+}  // namespace
+
+Result<Json> synthetic_config(std::string_view name, int64_t layers) {
   std::string offered;
   for (const KnownShape& shape : kShapes) {
-    if (shape.name != options.shape) {
+    if (shape.name != name) {
       append_item(offered, shape.name);
       continue;
     }
-    const Config config({{"architectures", {"LlamaForCausalLM"}},
-                         {"num_hidden_layers", options.layers > 0 ? options.layers : shape.layers},
-                         {"hidden_size", shape.hidden},
-                         {"num_attention_heads", shape.heads},
-                         {"num_key_value_heads", shape.kv_heads},
-                         {"intermediate_size", shape.ffn},
-                         {"vocab_size", shape.vocab},
-                         {"max_position_embeddings", shape.context}},
-                        options.shape);
-    AWQ_ASSIGN(const Family* family, find_family(config));
-    return family->describe(config);
+    return Json{{"architectures", {"LlamaForCausalLM"}},
+                {"model_type", "llama"},
+                {"num_hidden_layers", layers > 0 ? layers : shape.layers},
+                {"hidden_size", shape.hidden},
+                {"num_attention_heads", shape.heads},
+                {"num_key_value_heads", shape.kv_heads},
+                {"intermediate_size", shape.ffn},
+                {"vocab_size", shape.vocab},
+                {"max_position_embeddings", shape.context}};
   }
-  return usage_error(cat("no synthetic shape \"", printable(options.shape, 40), "\"; choose one of: ",
-                         offered));
+  return usage_error(
+      cat("no synthetic shape \"", printable(name, 40), "\"; choose one of: ", offered));
 }
+
+Result<Arch> synthetic_arch(std::string_view name, int64_t layers) {
+  AWQ_ASSIGN(Json json, synthetic_config(name, layers));
+  const Config config(std::move(json), std::string(name));
+  AWQ_ASSIGN(const Family* family, find_family(config));
+  return family->describe(config);
+}
+
+namespace {
 
 // Halves in [-a, a] with a^2 / 3 = 1 / in: a product keeps the size of its input.
 std::vector<uint16_t> random_halves(int64_t out, int64_t in, uint64_t seed) {
@@ -76,7 +85,8 @@ QuantWeight random_quant(const QuantFormat& format, int64_t out, int64_t in, uin
   for (size_t i = 0; i < weight.scales.size(); ++i) {
     const double vary = 0.75 + 0.5 * static_cast<double>(random() >> 11) * 0x1p-53;
     weight.scales[i] = float_to_half(static_cast<float>(step * vary));
-    weight.zeros[i] = static_cast<uint8_t>((1 << (format.bits - 1)) - static_cast<int>(random() & 1));
+    weight.zeros[i] =
+        static_cast<uint8_t>((1 << (format.bits - 1)) - static_cast<int>(random() & 1));
   }
   return weight;
 }
@@ -100,8 +110,7 @@ class Maker {
   LinearWeights half(const Shape& shape) {
     const std::vector<uint16_t> values = random_halves(shape[0], shape[1], ++seed_);
     LinearWeights result;
-    result.weight =
-        ops_.pack_float(*ops_.device, {values.data(), DType::f16, shape[0], shape[1]});
+    result.weight = ops_.pack_float(*ops_.device, {values.data(), DType::f16, shape[0], shape[1]});
     return result;
   }
 
@@ -115,8 +124,7 @@ class Maker {
 
   NormWeights norm(int64_t dim) {
     NormWeights result;
-    result.weight =
-        upload_floats(*ops_.device, std::vector<float>(static_cast<size_t>(dim), 1.0f));
+    result.weight = upload_floats(*ops_.device, std::vector<float>(static_cast<size_t>(dim), 1.0f));
     return result;
   }
 
@@ -140,7 +148,7 @@ Result<Model> make_synthetic_model(const SyntheticOptions& options, const Ops& o
     return usage_error(cat("--bits ", bits, ": choose 2, 3, 4, 8 or 16"));
   }
   Model model;
-  AWQ_ASSIGN(model.arch, describe(options));
+  AWQ_ASSIGN(model.arch, synthetic_arch(options.shape, options.layers));
   model.ops = ops;
   Maker maker(options, ops);
   const int64_t hidden = model.arch.sizes.hidden;

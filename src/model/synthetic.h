@@ -2,6 +2,7 @@
 // cannot be had. Not for anything that looks at what a model says.
 #pragma once
 
+#include "base/json.h"
 #include "model/weights.h"
 
 namespace awq {
@@ -15,6 +16,10 @@ struct SyntheticOptions {
 
 /// "llama-2-7b", ...
 std::vector<std::string_view> synthetic_shapes();
+
+/// The config.json of a shape; `layers` 0: as many as it has. Usage error for an unknown one.
+Result<Json> synthetic_config(std::string_view shape, int64_t layers);
+Result<Arch> synthetic_arch(std::string_view shape, int64_t layers);
 
 /// Products about as large as their input; made on the device where the backend can.
 std::unique_ptr<PackedWeight> random_packed_weight(const Ops& ops, const QuantFormat& format,

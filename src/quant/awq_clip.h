@@ -4,24 +4,24 @@
 
 #include <vector>
 
-#include "model/float_block.h"
 #include "kernels/ops.h"
+#include "model/float_block.h"
 #include "quant/round.h"
 #include "tensor/quant_format.h"
 
 namespace awq {
 
 struct ClipResult {
-  double clipped_share = 0;    ///< groups that were clipped
-  double loss_before = 0;      ///< tr(E H E^T) of the rounded weight without clipping
-  double loss_after = 0;       ///< never above loss_before
+  double clipped_share = 0;  ///< groups that were clipped
+  double loss_before = 0;    ///< tr(E H E^T) of the rounded weight without clipping
+  double loss_after = 0;     ///< never above loss_before
 };
 
 /// Shrinks of 1, 0.95, ..., 0.55 of each group's largest magnitude are tried; `weight` [out, in] is
-/// clamped in place. A row whose whole output would get worse keeps its values. `gram` [in, in] in
-/// the space of the (already scaled) weight's input; `arithmetic`: what the codes are written in.
-ClipResult search_clip(FloatTensor& weight, const std::vector<float>& gram,
-                       const QuantFormat& format, const Ops& ops,
-                       Arithmetic arithmetic = Arithmetic::f32);
+/// clamped in place. A row whose whole output would get worse keeps its values. `gram` [in, in] on
+/// the device, in the space of the (already scaled) weight's input; `arithmetic`: what the codes
+/// are written in.
+ClipResult search_clip(FloatTensor& weight, const DeviceBuffer& gram, const QuantFormat& format,
+                       const Ops& ops, Arithmetic arithmetic = Arithmetic::f32);
 
 }  // namespace awq

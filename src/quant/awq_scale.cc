@@ -4,8 +4,7 @@
 #include <cmath>
 #include <memory>
 
-#include "quant/hessian_loss.h"
-#include "quant/round.h"
+#include "quant/rounding_loss.h"
 
 namespace awq {
 
@@ -22,39 +21,20 @@ std::vector<float> scale_for_exponent(std::span<const float> mean_abs, double ex
   return scale;
 }
 
-// Row `row` of `weight`, columns scaled, rounded, unscaled.
-static void rounded_row(const FloatTensor& weight, int64_t row, const std::vector<float>& columns,
-                        const QuantFormat& format, Arithmetic arithmetic, float* out) {
-  const auto in = static_cast<int64_t>(columns.size());
-  const float* w = weight.values.data() + row * in;
-  for (int64_t i = 0; i < in; ++i) out[i] = w[i] * columns[static_cast<size_t>(i)];
-  fake_round_row(out, in, format, out, arithmetic);
-  for (int64_t i = 0; i < in; ++i) out[i] /= columns[static_cast<size_t>(i)];
-}
-
 GroupLoss hessian_group_loss(const Arch& arch, const FoldGroup& group, const FloatBlock& block,
                              const BlockStatistics& statistics, const QuantFormat& format,
                              const Ops& ops, Arithmetic arithmetic) {
   const InputStatistics& input = statistics.at(input_slot(arch.block, group.consumers.front()));
-  auto loss = std::make_shared<HessianLoss>(ops, input.gram, input.width);
+  auto losses = std::make_shared<std::vector<RoundingLoss>>();
   double energy = 0;
   for (const Slot slot : group.consumers) {
-    const FloatTensor& weight = block[slot].weight;
-    energy += loss->total(weight.shape[0], [&](int64_t row, float* e) {
-      std::copy_n(weight.values.data() + row * input.width, input.width, e);
-    });
+    losses->emplace_back(ops, input.gram, block[slot].weight, format, arithmetic);
+    energy += losses->back().energy();
   }
   energy = std::max(energy, 1e-30);
-  return [=, &block](const std::vector<float>& columns) {
+  return [=](const std::vector<float>& columns) {
     double sum = 0;
-    for (const Slot slot : group.consumers) {
-      const FloatTensor& weight = block[slot].weight;
-      sum += loss->total(weight.shape[0], [&](int64_t row, float* e) {
-        rounded_row(weight, row, columns, format, arithmetic, e);
-        const float* w = weight.values.data() + row * weight.shape[1];
-        for (int64_t i = 0; i < weight.shape[1]; ++i) e[i] -= w[i];
-      });
-    }
+    for (RoundingLoss& loss : *losses) sum += loss.total(columns);
     return sum / energy;
   };
 }

@@ -6,9 +6,12 @@
 namespace awq {
 namespace {
 
-constexpr int64_t kBatchTokens = 2048;
+// A GPU needs more to be busy.
+constexpr int64_t kHostBatchTokens = 2048, kDeviceBatchTokens = 8192;
 
-int64_t batch_of(int64_t length) { return std::max<int64_t>(1, kBatchTokens / length); }
+int64_t batch_of(int64_t length, bool host) {
+  return std::max<int64_t>(1, (host ? kHostBatchTokens : kDeviceBatchTokens) / length);
+}
 
 // Accumulates the statistics of each distinct input of a block on the device.
 class Collector final : public Observer {
@@ -21,11 +24,10 @@ class Collector final : public Observer {
     Device& device = *model_.ops.device;
     const auto width = static_cast<size_t>(x.cols);
     if (sums.gram.data() == nullptr) {
-      const std::vector<float> zeros(width * width, 0.0f);
-      sums.gram = upload_floats(device, zeros);
-      const std::vector<double> zero_sums(width, 0.0);
+      sums.gram = DeviceBuffer(device, width * width * sizeof(float));
+      device.clear(sums.gram.data(), sums.gram.size());
       sums.abs_sum = DeviceBuffer(device, width * sizeof(double));
-      device.upload(sums.abs_sum.data(), zero_sums.data(), sums.abs_sum.size());
+      device.clear(sums.abs_sum.data(), sums.abs_sum.size());
       sums.width = x.cols;
     }
     model_.ops.gram(device, x, sums.gram.as<float>());
@@ -40,16 +42,18 @@ class Collector final : public Observer {
       statistics.width = sums.width;
       statistics.tokens = sums.tokens;
       const auto width = static_cast<size_t>(sums.width);
-      statistics.gram.resize(width * width);
-      std::vector<double> abs_sum(width);
+      statistics.gram = std::move(sums.gram);
+      std::vector<double> abs_sum(width), gram_sum(width, 0.0);
       Device& device = *model_.ops.device;
-      device.download(statistics.gram.data(), sums.gram.data(), sums.gram.size());
       device.download(abs_sum.data(), sums.abs_sum.data(), sums.abs_sum.size());
-      sums.gram = {};
+      device.clear(sums.abs_sum.data(), sums.abs_sum.size());
+      model_.ops.abs_sum(device, {statistics.gram.as<float>(), sums.width, sums.width},
+                         sums.abs_sum.as<double>());
+      device.download(gram_sum.data(), sums.abs_sum.data(), sums.abs_sum.size());
       for (size_t i = 0; i < width; ++i) {
         const double mean = abs_sum[i] / static_cast<double>(sums.tokens);
         statistics.mean_abs.push_back(static_cast<float>(mean));
-        if (std::isfinite(mean) && std::isfinite(statistics.gram[i * width + i])) continue;
+        if (std::isfinite(mean) && std::isfinite(gram_sum[i])) continue;
         return runtime_error(cat("layer ", layer, ": the input of ", slot_name(slot),
                                  " is not finite in channel ", i,
                                  "; the checkpoint overflows on this calibration text"));
@@ -71,15 +75,20 @@ class Collector final : public Observer {
 }  // namespace
 
 Calibration::Calibration(const Model& frame, std::span<const int32_t> tokens, int64_t length)
-    : model_(&frame), length_(length),
-      sequences_(static_cast<int64_t>(tokens.size()) / length), batch_(batch_of(length)),
+    : model_(&frame),
+      length_(length),
+      sequences_(static_cast<int64_t>(tokens.size()) / length),
+      batch_(batch_of(length, frame.ops.device->host_visible())),
       workspace_(*frame.ops.device) {
   AWQ_CHECK(sequences_ > 0, tokens.size(), " tokens, length ", length);
   Device& device = *frame.ops.device;
   const Sizes& sizes = frame.arch.sizes;
-  hidden_ = DeviceBuffer(device, static_cast<size_t>(this->tokens() * sizes.hidden) * sizeof(float));
-  kv_ = DeviceBuffer(device, static_cast<size_t>(2 * batch_ * length * sizes.kv_heads *
-                                                 sizes.head_dim) * sizeof(float));
+  hidden_ =
+      DeviceBuffer(device, static_cast<size_t>(this->tokens() * sizes.hidden) * sizeof(float));
+  // Halves where tensor cores attend.
+  kv_type_ = device.host_visible() ? DType::f32 : DType::f16;
+  const int64_t kv_values = 2 * batch_ * length * sizes.kv_heads * sizes.head_dim;
+  kv_ = DeviceBuffer(device, dtype_bytes(kv_type_, static_cast<uint64_t>(kv_values)));
   embed_tokens(frame, tokens.first(static_cast<size_t>(this->tokens())),
                {hidden_.as<float>(), this->tokens(), sizes.hidden});
 }
@@ -98,9 +107,14 @@ Rows Calibration::batch_rows(int64_t count) {
   segments_.clear();
   for (int64_t i = 0; i < count; ++i) {
     for (int64_t j = 0; j < length_; ++j) positions_.push_back(static_cast<int32_t>(j));
-    float* k = kv_.as<float>() + 2 * i * sizes.kv_heads * head_stride;
-    segments_.push_back(
-        {i * length_, length_, 0, {k, k + sizes.kv_heads * head_stride, DType::f32, head_stride}});
+    const int64_t cache = sizes.kv_heads * head_stride;
+    const auto at = [&](int64_t values) {
+      return kv_.as<std::byte>() + dtype_bytes(kv_type_, static_cast<uint64_t>(values));
+    };
+    segments_.push_back({i * length_,
+                         length_,
+                         0,
+                         {at(2 * i * cache), at((2 * i + 1) * cache), kv_type_, head_stride}});
   }
   return {positions_, segments_};
 }
@@ -123,8 +137,8 @@ Calibration::ModuleInputs Calibration::capture_module_inputs(const BlockWeights&
     Capture(const Model& model, ModuleInputs& inputs) : model_(model), inputs_(inputs) {}
     void on_linear_input(int64_t, Slot slot, const Matrix& x) override {
       if (slot == Slot::q) append(inputs_.attention, x);
-      const Slot fed = std::holds_alternative<GatedFfn>(model_.arch.block.ffn) ? Slot::gate
-                                                                               : Slot::up;
+      const Slot fed =
+          std::holds_alternative<GatedFfn>(model_.arch.block.ffn) ? Slot::gate : Slot::up;
       if (slot == fed) append(inputs_.ffn, x);
     }
 
@@ -163,8 +177,7 @@ std::vector<float> Calibration::run_module(const BlockWeights& weights, int64_t 
   const int64_t sequences = static_cast<int64_t>(normed.size()) / (hidden * length_);
   for_batches(sequences, [&](int64_t first, int64_t count) {
     const int64_t rows = count * length_, offset = first * length_ * hidden;
-    const std::vector<float> copy(normed.begin() + offset,
-                                  normed.begin() + offset + rows * hidden);
+    const std::vector<float> copy(normed.begin() + offset, normed.begin() + offset + rows * hidden);
     const DeviceBuffer x = upload_floats(device, copy);
     DeviceBuffer y(device, x.size());
     const Matrix in(x.as<float>(), rows, hidden), result(y.as<float>(), rows, hidden);
@@ -180,7 +193,7 @@ std::vector<float> Calibration::run_module(const BlockWeights& weights, int64_t 
 
 uint64_t Calibration::bytes(const Arch& arch, int64_t tokens, int64_t length) {
   const Sizes& sizes = arch.sizes;
-  const int64_t batch_tokens = std::min(batch_of(length) * length, tokens);
+  const int64_t batch_tokens = std::min(batch_of(length, true) * length, tokens);
   const int64_t widths[] = {sizes.hidden, sizes.heads * sizes.head_dim, sizes.hidden, sizes.ffn};
   uint64_t grams = 0, largest = 0;
   for (const int64_t width : widths) {

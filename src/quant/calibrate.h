@@ -14,8 +14,8 @@ namespace awq {
 /// Of one linear input of `width` channels.
 struct InputStatistics {
   int64_t width = 0, tokens = 0;
-  std::vector<float> gram;       ///< [width, width], X^T X summed over all tokens
-  std::vector<float> mean_abs;   ///< [width]
+  DeviceBuffer gram;            ///< device f32 [width, width], X^T X summed over all tokens
+  std::vector<float> mean_abs;  ///< [width]
 };
 
 /// By the slot that input_slot() names.
@@ -49,7 +49,7 @@ class Calibration {
   static uint64_t bytes(const Arch& arch, int64_t tokens, int64_t length);
 
  private:
-  /// Calls f(first sequence, count) for batches of about kBatchTokens.
+  /// Calls f(first sequence, count) for batches of some thousand tokens.
   template <class F>
   void for_batches(int64_t sequences, F&& f) const;
   Rows batch_rows(int64_t count);
@@ -57,6 +57,7 @@ class Calibration {
   const Model* model_;
   int64_t length_, sequences_, batch_;
   DeviceBuffer hidden_, kv_;
+  DType kv_type_ = DType::f32;
   std::vector<int32_t> positions_;
   std::vector<Segment> segments_;
   Workspace workspace_;

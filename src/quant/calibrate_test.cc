@@ -72,7 +72,7 @@ TEST(Calibration, GramIsTheSumOverTheInputs) {
   ASSERT_TRUE(statistics.ok());
   const InputStatistics& input = statistics->at(Slot::q);
   for (size_t i = 0; i < watch.gram.size(); ++i) {
-    EXPECT_NEAR(input.gram[i], watch.gram[i], 1e-2 + 1e-3 * std::fabs(watch.gram[i])) << i;
+    EXPECT_NEAR(input.gram.as<float>()[i], watch.gram[i], 1e-2 + 1e-3 * std::fabs(watch.gram[i])) << i;
   }
   for (size_t i = 0; i < 32; ++i) EXPECT_NEAR(input.mean_abs[i], watch.abs[i] / 144, 1e-4);
 }

@@ -2,17 +2,15 @@
 
 #include <algorithm>
 
-#include "model/weights.h"
-
 namespace awq {
 
 int64_t HessianLoss::rows_at_once(int threads) {
   return kPerThread * std::max<int64_t>(4, 2 * int64_t{threads});
 }
 
-HessianLoss::HessianLoss(const Ops& ops, const std::vector<float>& gram, int64_t width)
-    : ops_(&ops), width_(width), gram_(upload_floats(*ops.device, gram)) {
-  AWQ_CHECK(static_cast<int64_t>(gram.size()) == width * width, gram.size());
+HessianLoss::HessianLoss(const Ops& ops, const DeviceBuffer& gram, int64_t width)
+    : ops_(&ops), width_(width), gram_(gram.as<float>()) {
+  AWQ_CHECK(gram.size() == static_cast<size_t>(width * width) * sizeof(float), gram.size());
 }
 
 std::vector<double> HessianLoss::rows(int64_t rows,
@@ -30,7 +28,7 @@ std::vector<double> HessianLoss::rows(int64_t rows,
     error_.reserve(device, bytes);
     losses_.reserve(device, static_cast<size_t>(count) * sizeof(double));
     device.upload(error_.data(), host_error_.data(), bytes);
-    ops_->quadratic_form(device, {error_.as<float>(), count, width_}, gram_.as<float>(),
+    ops_->quadratic_form(device, {error_.as<float>(), count, width_}, gram_,
                          losses_.as<double>());
     device.download(losses.data() + first, losses_.data(),
                     static_cast<size_t>(count) * sizeof(double));

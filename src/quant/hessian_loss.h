@@ -12,8 +12,8 @@ namespace awq {
 
 class HessianLoss {
  public:
-  /// `gram` [width, width].
-  HessianLoss(const Ops& ops, const std::vector<float>& gram, int64_t width);
+  /// `gram` [width, width] is device memory and outlives this.
+  HessianLoss(const Ops& ops, const DeviceBuffer& gram, int64_t width);
 
   /// What the product's kernel gives to a thread at a time.
   static constexpr int64_t kPerThread = 128;
@@ -32,7 +32,8 @@ class HessianLoss {
  private:
   const Ops* ops_;
   int64_t width_;
-  DeviceBuffer gram_, error_, losses_;
+  const float* gram_;
+  DeviceBuffer error_, losses_;
   std::vector<float> host_error_;
 };
 

@@ -1,5 +1,6 @@
 #include "quant/quantize.h"
 
+#include <future>
 #include <optional>
 
 #include "base/file.h"
@@ -18,12 +19,10 @@ struct Seconds {
 };
 
 // The input statistics seen by the scaled weights: x / s.
-void unscale_statistics(InputStatistics& input, const std::vector<float>& columns) {
-  const auto width = static_cast<size_t>(input.width);
-  for (size_t i = 0; i < width; ++i) {
-    for (size_t j = 0; j < width; ++j) input.gram[i * width + j] /= columns[i] * columns[j];
-    input.mean_abs[i] /= columns[i];
-  }
+void unscale_statistics(const Ops& ops, InputStatistics& input, const std::vector<float>& columns) {
+  const DeviceBuffer scale = upload_floats(*ops.device, columns);
+  ops.unscale_gram(*ops.device, input.gram.as<float>(), scale.as<float>(), input.width);
+  for (size_t i = 0; i < columns.size(); ++i) input.mean_abs[i] /= columns[i];
 }
 
 // The clip search leaves queries and keys alone: their product is a bilinear form that the linear's
@@ -38,8 +37,7 @@ class Quantizer {
   Status run(std::span<const int32_t> tokens, const OutputDirectory& output,
              const std::function<void(const QuantizeProgress&)>& on_layer) {
     AWQ_ASSIGN(const Json config, quantized_config(reader_, options_.format));
-    AWQ_ASSIGN(QuantizedWriter writer,
-               QuantizedWriter::create(reader_, options_.format, output));
+    AWQ_ASSIGN(QuantizedWriter writer, QuantizedWriter::create(reader_, options_.format, output));
     AWQ_TRY(writer.write_frame(ops_.device->pool()));  // first: its tables need room
     std::optional<Model> frame;
     std::optional<Calibration> calibration;
@@ -48,19 +46,7 @@ class Quantizer {
       calibration.emplace(*frame, tokens, options_.calibration_length);
       frame->embed = {};  // the tokens are hidden states now
     }
-    for (int64_t layer = 0; layer < arch_.sizes.layers; ++layer) {
-      QuantizeProgress progress{layer + 1, arch_.sizes.layers};
-      Timer timer;
-      AWQ_TRY(reader_.checkpoint().check_unchanged());
-      AWQ_ASSIGN(FloatBlock block, reader_.read_block(layer, ops_.device->pool()));
-      reader_.release_block(layer);
-      seconds_.read += timer.seconds();
-      if (calibration) AWQ_TRY(fit(layer, *calibration, block, progress));
-      timer = Timer();
-      AWQ_TRY(writer.write_block(layer, block, options_.arithmetic, ops_.device->pool()));
-      seconds_.round_and_write += timer.seconds();
-      if (on_layer) on_layer(progress);
-    }
+    AWQ_TRY(run_blocks(writer, calibration, on_layer));
     AWQ_TRY(reader_.checkpoint().check_unchanged());
     AWQ_TRY(writer.finish());
     return write_file(output.file("config.json"), dump_json(config, 2) + "\n");
@@ -78,6 +64,54 @@ class Quantizer {
   }
 
  private:
+  // Beside a GPU the host reads the next block and writes the last one while the device works on
+  // this one; a CPU does one after the other and holds one block.
+  Status run_blocks(QuantizedWriter& writer, std::optional<Calibration>& calibration,
+                    const std::function<void(const QuantizeProgress&)>& on_layer) {
+    const bool beside = !ops_.device->host_visible();
+    const auto policy = beside ? std::launch::async : std::launch::deferred;
+    std::optional<ThreadPool> own_read, own_write;
+    if (beside) own_read.emplace(), own_write.emplace();
+    ThreadPool& read_pool = beside ? *own_read : ops_.device->pool();
+    ThreadPool& write_pool = beside ? *own_write : ops_.device->pool();
+    const auto start_read = [&](int64_t layer) {
+      return std::async(policy, [this, layer, &read_pool] { return read(layer, read_pool); });
+    };
+    const int64_t layers = arch_.sizes.layers;
+    std::future<Result<FloatBlock>> next = start_read(0);
+    std::future<Status> written;
+    for (int64_t layer = 0; layer < layers; ++layer) {
+      QuantizeProgress progress{layer + 1, layers};
+      AWQ_ASSIGN(FloatBlock read_block, next.get());
+      auto block = std::make_shared<FloatBlock>(std::move(read_block));
+      if (layer + 1 < layers) next = start_read(layer + 1);
+      if (calibration) AWQ_TRY(fit(layer, *calibration, *block, progress));
+      if (written.valid()) AWQ_TRY(written.get());
+      written = std::async(policy, [this, layer, block, &writer, &write_pool] {
+        const Timer timer;
+        const Status status = writer.write_block(layer, *block, options_.arithmetic, write_pool);
+        seconds_.round_and_write += timer.seconds();
+        return status;
+      });
+      block.reset();
+      if (!beside) {
+        AWQ_TRY(written.get());
+        written = {};
+      }
+      if (on_layer) on_layer(progress);
+    }
+    return written.valid() ? written.get() : Status();
+  }
+
+  Result<FloatBlock> read(int64_t layer, ThreadPool& pool) {
+    const Timer timer;
+    AWQ_TRY(reader_.checkpoint().check_unchanged());
+    AWQ_ASSIGN(FloatBlock block, reader_.read_block(layer, pool));
+    reader_.release_block(layer);
+    seconds_.read += timer.seconds();
+    return block;
+  }
+
   // Calibrates one block and folds and clips it in place.
   Status fit(int64_t layer, Calibration& calibration, FloatBlock& block,
              QuantizeProgress& progress) {
@@ -98,8 +132,7 @@ class Quantizer {
     const std::vector<FoldGroup> groups = fold_groups(arch_, options_.fold);
     std::vector<ScaleChoice> choices;
     for (const FoldGroup& group : groups) {
-      const bool module =
-          options_.search_loss == SearchLoss::module && inspects_module(group);
+      const bool module = options_.search_loss == SearchLoss::module && inspects_module(group);
       const GroupLoss loss =
           module ? module_group_loss(arch_, group, block, layer, calibration, modules,
                                      options_.format, ops_, options_.arithmetic)
@@ -110,7 +143,7 @@ class Quantizer {
     }
     for (size_t i = 0; i < groups.size(); ++i) {
       apply_fold(arch_, groups[i], choices[i].scale, block);
-      unscale_statistics(statistics.at(input_slot(arch_.block, groups[i].consumers.front())),
+      unscale_statistics(ops_, statistics.at(input_slot(arch_.block, groups[i].consumers.front())),
                          expand_scale(arch_, groups[i], choices[i].scale));
     }
     const auto count = static_cast<double>(groups.size());
@@ -127,9 +160,8 @@ class Quantizer {
     for (const Linear& linear : block_linears(arch_.block)) {
       if (!may_clip(linear.slot)) continue;
       const InputStatistics& input = statistics.at(input_slot(arch_.block, linear.slot));
-      const ClipResult result =
-          search_clip(block[linear.slot].weight, input.gram, options_.format, ops_,
-                      options_.arithmetic);
+      const ClipResult result = search_clip(block[linear.slot].weight, input.gram, options_.format,
+                                            ops_, options_.arithmetic);
       linears_.push_back({{"layer", layer},
                           {"linear", slot_name(linear.slot)},
                           {"clip_share", result.clipped_share},

@@ -127,6 +127,15 @@ void fake_round_row(const float* w, int64_t in, const QuantFormat& format, float
   }
 }
 
+void rounded_row(const FloatTensor& weight, int64_t row, const std::vector<float>& columns,
+                 const QuantFormat& format, Arithmetic arithmetic, float* out) {
+  const auto in = static_cast<int64_t>(columns.size());
+  const float* w = weight.values.data() + row * in;
+  for (int64_t i = 0; i < in; ++i) out[i] = w[i] * columns[static_cast<size_t>(i)];
+  fake_round_row(out, in, format, out, arithmetic);
+  for (int64_t i = 0; i < in; ++i) out[i] /= columns[static_cast<size_t>(i)];
+}
+
 QuantWeight round_weight(const FloatTensor& weight, const QuantFormat& format, ThreadPool& pool,
                          Arithmetic arithmetic) {
   QuantWeight result;

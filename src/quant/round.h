@@ -32,6 +32,10 @@ void round_group(const float* w, int64_t n, const QuantFormat& format, GroupPara
 void fake_round_row(const float* w, int64_t in, const QuantFormat& format, float* out,
                     Arithmetic arithmetic = Arithmetic::f32);
 
+/// Row `row` of `weight` with its columns scaled, rounded, unscaled.
+void rounded_row(const FloatTensor& weight, int64_t row, const std::vector<float>& columns,
+                 const QuantFormat& format, Arithmetic arithmetic, float* out);
+
 /// The canonical quantized form of a weight [out, in].
 QuantWeight round_weight(const FloatTensor& weight, const QuantFormat& format, ThreadPool& pool,
                          Arithmetic arithmetic = Arithmetic::f32);

@@ -36,9 +36,9 @@ struct Fixture {
     InputStatistics input;
     input.width = width;
     input.tokens = kTokens;
-    input.gram.assign(static_cast<size_t>(width * width), 0);
+    input.gram = upload_floats(*device, std::vector<float>(static_cast<size_t>(width * width), 0));
     std::vector<double> sums(static_cast<size_t>(width), 0);
-    ops.gram(*device, {x.data(), kTokens, width}, input.gram.data());
+    ops.gram(*device, {x.data(), kTokens, width}, input.gram.as<float>());
     ops.abs_sum(*device, {x.data(), kTokens, width}, sums.data());
     for (const double sum : sums) input.mean_abs.push_back(static_cast<float>(sum / kTokens));
     return input;

@@ -40,6 +40,14 @@ void abs_sum(const KernelTable& kernels, Device& device, Matrix x, double* sums)
   });
 }
 
+void unscale_gram(Device& device, float* h, const float* s, int64_t dim) {
+  for_rows(device, dim, dim, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      for (int64_t j = 0; j < dim; ++j) h[i * dim + j] /= s[i] * s[j];
+    }
+  });
+}
+
 // h is symmetric: what lies above a tile of its diagonal counts twice, what lies below is not
 // multiplied.
 void quadratic_form(const KernelTable& kernels, Device& device, Matrix e, const float* h,

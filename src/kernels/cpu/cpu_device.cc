@@ -26,6 +26,9 @@ class CpuDevice : public Device {
   void download(void* host, const void* device, size_t bytes) override {
     if (bytes > 0) std::memcpy(host, device, bytes);
   }
+  void clear(void* device, size_t bytes) override {
+    if (bytes > 0) std::memset(device, 0, bytes);
+  }
   void synchronize() override {}
   ThreadPool& pool() override { return pool_; }
 

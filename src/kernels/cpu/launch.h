@@ -31,6 +31,7 @@ void divergence(const KernelTable& kernels, Device& device, Matrix p, Matrix q,
 
 void gram(Device& device, Matrix x, float* h);
 void abs_sum(const KernelTable& kernels, Device& device, Matrix x, double* sums);
+void unscale_gram(Device& device, float* h, const float* s, int64_t dim);
 void quadratic_form(const KernelTable& kernels, Device& device, Matrix e, const float* h,
                     double* losses);
 

@@ -58,6 +58,7 @@ Ops make_ops(Device& device) {
   ops.quadratic_form = [](Device& d, Matrix e, const float* h, double* losses) {
     quadratic_form(kT, d, e, h, losses);
   };
+  ops.unscale_gram = unscale_gram;
   set_row_ops<kT>(ops);
   return ops;
 }

@@ -23,6 +23,11 @@ struct Table {
                             const void*, const void*, cudaDataType, int, const void*, cudaDataType,
                             int, const void*, void*, cudaDataType, int, cublasComputeType_t,
                             cublasGemmAlgo_t) = nullptr;
+  cublasStatus_t (*gemm_batched)(cublasHandle_t, cublasOperation_t, cublasOperation_t, int, int,
+                                 int, const void*, const void*, cudaDataType, int, long long,
+                                 const void*, cudaDataType, int, long long, const void*, void*,
+                                 cudaDataType, int, long long, int, cublasComputeType_t,
+                                 cublasGemmAlgo_t) = nullptr;
   std::string error;  ///< empty when the library is open
 };
 
@@ -52,7 +57,8 @@ Table open_library() {
       find(library, "cublasSetMathMode", t.set_math_mode, t.error) &&
       find(library, "cublasSgemm_v2", t.sgemm, t.error) &&
       find(library, "cublasSsyrk_v2", t.ssyrk, t.error) &&
-      find(library, "cublasGemmEx", t.gemm_ex, t.error);
+      find(library, "cublasGemmEx", t.gemm_ex, t.error) &&
+      find(library, "cublasGemmStridedBatchedEx", t.gemm_batched, t.error);
   return t;
 }
 
@@ -123,10 +129,19 @@ void gemm_f16(CudaDevice& device, const void* w, DType dtype, const void* x, flo
 }
 
 void gemm_f32(CudaDevice& device, const float* w, const float* x, float* y, int64_t out, int64_t in,
-              int64_t tokens, int64_t x_stride, int64_t y_stride, float beta) {
+              int64_t tokens, int64_t x_stride, int64_t y_stride, float beta, FloatMath math) {
   if (tokens == 0) return;
   const float one = 1;
   const cublasHandle_t handle = device.blas();
+  if (math == FloatMath::tf32) {
+    check(library().gemm_ex(handle, CUBLAS_OP_T, CUBLAS_OP_N, static_cast<int>(out),
+                            static_cast<int>(tokens), static_cast<int>(in), &one, w, CUDA_R_32F,
+                            static_cast<int>(in), x, CUDA_R_32F, static_cast<int>(x_stride), &beta,
+                            y, CUDA_R_32F, static_cast<int>(y_stride), CUBLAS_COMPUTE_32F_FAST_TF32,
+                            CUBLAS_GEMM_DEFAULT),
+          "cublasGemmEx");
+    return;
+  }
   check(
       library().sgemm(handle, CUBLAS_OP_T, CUBLAS_OP_N, static_cast<int>(out),
                       static_cast<int>(tokens), static_cast<int>(in), &one, w, static_cast<int>(in),
@@ -134,11 +149,34 @@ void gemm_f32(CudaDevice& device, const float* w, const float* x, float* y, int6
       "cublasSgemm");
 }
 
+void block_products(CudaDevice& device, const float* h, const float* x, float* y, int64_t rows,
+                    int64_t dim, int64_t first, int64_t n, int64_t count, FloatMath math) {
+  if (rows == 0 || count == 0) return;
+  const float one = 1, zero = 0;
+  const int size = static_cast<int>(n), pitch = static_cast<int>(dim);
+  check(library().gemm_batched(
+            device.blas(), CUBLAS_OP_N, CUBLAS_OP_N, size, static_cast<int>(rows), size, &one,
+            h + first * dim + first, CUDA_R_32F, pitch, n * dim + n, x + first, CUDA_R_32F, pitch,
+            n, &zero, y + first, CUDA_R_32F, pitch, n, static_cast<int>(count),
+            math == FloatMath::tf32 ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F,
+            CUBLAS_GEMM_DEFAULT),
+        "cublasGemmStridedBatchedEx");
+}
+
 void syrk_f32(CudaDevice& device, const float* x, int64_t rows, int64_t cols, int64_t stride,
-              float* h) {
+              float* h, FloatMath math) {
   if (rows == 0) return;
   const float one = 1;
   const cublasHandle_t handle = device.blas();
+  if (math == FloatMath::tf32) {
+    check(library().gemm_ex(handle, CUBLAS_OP_N, CUBLAS_OP_T, static_cast<int>(cols),
+                            static_cast<int>(cols), static_cast<int>(rows), &one, x, CUDA_R_32F,
+                            static_cast<int>(stride), x, CUDA_R_32F, static_cast<int>(stride), &one,
+                            h, CUDA_R_32F, static_cast<int>(cols), CUBLAS_COMPUTE_32F_FAST_TF32,
+                            CUBLAS_GEMM_DEFAULT),
+          "cublasGemmEx");
+    return;
+  }
   // Lower in column-major is the upper triangle of row-major h.
   check(library().ssyrk(handle, CUBLAS_FILL_MODE_LOWER, CUBLAS_OP_N, static_cast<int>(cols),
                         static_cast<int>(rows), &one, x, static_cast<int>(stride), &one, h,

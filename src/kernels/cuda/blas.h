@@ -14,9 +14,9 @@ namespace awq::cuda {
 /// Device memory that a handle works in: what cuBLAS takes by itself on Hopper.
 constexpr size_t kBlasWorkspaceBytes = size_t{32} << 20;
 
-/// A handle on `stream` for CudaDevice::blas(), with a `workspace` of the caller's that outlives it,
-/// so that a product captured into a graph allocates nothing. Ends the program as check() does when
-/// libcublas cannot be opened.
+/// A handle on `stream` for CudaDevice::blas(), with a `workspace` of the caller's that outlives
+/// it, so that a product captured into a graph allocates nothing. Ends the program as check() does
+/// when libcublas cannot be opened.
 cublasHandle_t create_blas(cudaStream_t stream, void* workspace);
 void destroy_blas(cublasHandle_t handle);
 
@@ -25,13 +25,23 @@ void destroy_blas(cublasHandle_t handle);
 void gemm_f16(CudaDevice& device, const void* w, DType dtype, const void* x, float* y, int64_t out,
               int64_t in, int64_t tokens, int64_t y_stride, float beta = 0);
 
-/// The same in f32 throughout, without TF32; rows of x are x_stride apart.
-void gemm_f32(CudaDevice& device, const float* w, const float* x, float* y, int64_t out, int64_t in,
-              int64_t tokens, int64_t x_stride, int64_t y_stride, float beta = 0);
+/// How products of f32 are computed: f32 throughout, or with inputs rounded to TF32 (11 bits),
+/// which tensor cores multiply five times as fast; sums are f32.
+enum class FloatMath { f32, tf32 };
 
-/// h += x^T x in f32 without TF32: x [rows, cols] with rows `stride` apart, h [cols, cols], both
+/// The same in f32; rows of x are x_stride apart.
+void gemm_f32(CudaDevice& device, const float* w, const float* x, float* y, int64_t out, int64_t in,
+              int64_t tokens, int64_t x_stride, int64_t y_stride, float beta = 0,
+              FloatMath math = FloatMath::f32);
+
+/// y_g = x_g h_gg for the `count` diagonal blocks h_gg [n, n] of h [dim, dim], from input `first`
+/// on; x and y [rows, dim].
+void block_products(CudaDevice& device, const float* h, const float* x, float* y, int64_t rows,
+                    int64_t dim, int64_t first, int64_t n, int64_t count, FloatMath math);
+
+/// h += x^T x: x [rows, cols] with rows `stride` apart, h [cols, cols], both
 /// triangles kept and equal.
 void syrk_f32(CudaDevice& device, const float* x, int64_t rows, int64_t cols, int64_t stride,
-              float* h);
+              float* h, FloatMath math = FloatMath::f32);
 
 }  // namespace awq::cuda

@@ -49,13 +49,13 @@ void multiply_rows(CudaDevice& device, Matrix x, const QuantRowsCuda& w, const f
 
 /// Activations are rounded to the type of a 16-bit weight when there are many of them.
 void multiply_floats(CudaDevice& device, Matrix x, const FloatWeightCuda& w, const float* bias,
-                     Matrix y) {
+                     Matrix y, FloatMath math) {
   if (x.rows <= kFloatRowTokens) return multiply_float_rows(device, x, w, bias, y);
   if (bias != nullptr) fill_rows(device, bias, y);
   const float beta = bias == nullptr ? 0.f : 1.f;
   if (w.dtype == DType::f32) {
     return gemm_f32(device, static_cast<const float*>(w.data()), x.data, y.data, w.out, w.in,
-                    x.rows, x.stride, y.stride, beta);
+                    x.rows, x.stride, y.stride, beta, math);
   }
   void* rounded = device.scratch(kActivations, static_cast<size_t>(x.rows * x.cols) * 2);
   if (w.dtype == DType::f16) {
@@ -107,12 +107,22 @@ void matmul(Device& device, Matrix x, const PackedWeight& w, const float* bias, 
   CudaDevice& cuda = cuda_device(device);
   switch (weight.kind) {
     case CudaWeight::Kind::floats:
-      return multiply_floats(cuda, x, static_cast<const FloatWeightCuda&>(weight), bias, y);
+      return multiply_floats(cuda, x, static_cast<const FloatWeightCuda&>(weight), bias, y,
+                             FloatMath::f32);
     case CudaWeight::Kind::tiles:
       return multiply_tiles(cuda, x, static_cast<const QuantTilesCuda&>(weight), bias, y);
     case CudaWeight::Kind::canonical:
       return multiply_rows(cuda, x, static_cast<const QuantRowsCuda&>(weight), bias, y);
   }
+}
+
+void matmul_tf32(Device& device, Matrix x, const PackedWeight& w, const float* bias, Matrix y) {
+  const auto& weight = static_cast<const CudaWeight&>(w);
+  if (weight.kind != CudaWeight::Kind::floats) return matmul(device, x, w, bias, y);
+  check_matmul(x, w, y);
+  if (x.rows == 0) return;
+  multiply_floats(cuda_device(device), x, static_cast<const FloatWeightCuda&>(weight), bias, y,
+                  FloatMath::tf32);
 }
 
 }  // namespace awq::cuda

@@ -14,6 +14,9 @@ std::unique_ptr<PackedWeight> pack_quant(Device& device, const QuantWeight& weig
 /// x and y are device memory, as is `bias`.
 void matmul(Device& device, Matrix x, const PackedWeight& w, const float* bias, Matrix y);
 
+/// Products of f32 weights in TF32.
+void matmul_tf32(Device& device, Matrix x, const PackedWeight& w, const float* bias, Matrix y);
+
 /// Float tables only; `ids` are host memory.
 void embed(Device& device, std::span<const int32_t> ids, const PackedWeight& table, Matrix y);
 

@@ -23,5 +23,12 @@ void divergence(Device& device, Matrix p, Matrix q, const RowScore* p_scores,
 void gram(Device& device, Matrix x, float* h);
 void abs_sum(Device& device, Matrix x, double* sums);
 void quadratic_form(Device& device, Matrix e, const float* h, double* losses);
+void unscale_gram(Device& device, float* h, const float* s, int64_t dim);
+void round_error(Device& device, const RoundErrorArgs& args);
+void group_forms(Device& device, Matrix e, const float* h, int64_t group, double* losses);
+// With TF32 products.
+void gram_tf32(Device& device, Matrix x, float* h);
+void quadratic_form_tf32(Device& device, Matrix e, const float* h, double* losses);
+void group_forms_tf32(Device& device, Matrix e, const float* h, int64_t group, double* losses);
 
 }  // namespace awq::cuda

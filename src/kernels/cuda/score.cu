@@ -58,18 +58,6 @@ __global__ void divergence_rows(Matrix p, Matrix q, const RowScore* p_scores,
   if (threadIdx.x == 0) kl[blockIdx.x] = fmax(sum, 0.0);
 }
 
-// losses[o] = e[o] . he[o]
-__global__ void dot_rows(Matrix e, const float* he, double* losses) {
-  __shared__ double sums[32];
-  double sum = 0;
-  for (int64_t i = threadIdx.x; i < e.cols; i += blockDim.x) {
-    sum += static_cast<double>(e.data[blockIdx.x * e.stride + i]) *
-           static_cast<double>(he[blockIdx.x * e.cols + i]);
-  }
-  sum = block_sum(sum, sums);
-  if (threadIdx.x == 0) losses[blockIdx.x] = sum;
-}
-
 }  // namespace
 
 void argmax(Device& device, Matrix x, int32_t* out) {
@@ -105,20 +93,6 @@ void divergence(Device& device, Matrix p, Matrix q, const RowScore* p_scores,
   divergence_rows<<<static_cast<unsigned>(rows), 512, 0, cuda.stream()>>>(p, q, sp, sq, found);
   check_launch("divergence");
   cuda.download(kl, found, rows * sizeof(double));
-}
-
-void gram(Device& device, Matrix x, float* h) {
-  if (x.rows > 0) syrk_f32(cuda_device(device), x.data, x.rows, x.cols, x.stride, h);
-}
-
-void quadratic_form(Device& device, Matrix e, const float* h, double* losses) {
-  if (e.rows == 0) return;
-  CudaDevice& cuda = cuda_device(device);
-  auto* he = static_cast<float*>(
-      cuda.scratch(3, static_cast<size_t>(e.rows * e.cols) * sizeof(float)));
-  gemm_f32(cuda, h, e.data, he, e.cols, e.cols, e.rows, e.stride, e.cols);  // h is symmetric
-  dot_rows<<<static_cast<unsigned>(e.rows), kRowThreads, 0, cuda.stream()>>>(e, he, losses);
-  check_launch("a quadratic form");
 }
 
 }  // namespace awq::cuda

@@ -31,9 +31,23 @@ Ops make_cuda_ops(Device& device) {
   ops.gram = gram;
   ops.abs_sum = abs_sum;
   ops.quadratic_form = quadratic_form;
+  ops.unscale_gram = unscale_gram;
+  ops.round_error = round_error;
+  ops.group_forms = group_forms;
   ops.pack_random = pack_random;
   ops.add_norm = add_norm;
   ops.plan_decode = plan_decode;
+  return ops;
+}
+
+Ops make_cuda_quantization_ops(Device& device) {
+  using namespace cuda;
+  Ops ops = make_cuda_ops(device);
+  ops.name = "cuda, TF32 products";
+  ops.matmul = matmul_tf32;
+  ops.gram = gram_tf32;
+  ops.quadratic_form = quadratic_form_tf32;
+  ops.group_forms = group_forms_tf32;
   return ops;
 }
 
