@@ -1,4 +1,5 @@
 // awq bench: prefill and decode speed, held against this machine's memory.
+#include <algorithm>
 #include <cmath>
 #include <functional>
 
@@ -11,34 +12,54 @@ namespace {
 
 struct BenchArguments {
   ModelOptions model;
-  int64_t prompt = 512, tokens = 128, repetitions = 5;
+  int64_t prompt = 512, tokens = 128, repetitions = 5, batch = 1;
   SyntheticOptions synthetic;
+  std::string protocol = "plain";
 };
+
+constexpr int64_t kTinyChatPrompt = 4, kTinyChatTokens = 200;
 
 struct Measurement {
   std::string test;
   double tokens_per_second = 0, stddev = 0, bytes_per_token = 0, roof = 0;
+  double ms_per_token = 0;  ///< the median of the runs
   uint64_t peak = 0;  ///< resident memory before the roof was measured with a buffer of its own
   std::string plan;   ///< of the backend for a decode step; empty: op by op
   double gb_per_second() const { return tokens_per_second * bytes_per_token / 1e9; }
 };
 
-// Runs `work` (which handles `tokens` tokens) once to warm up, then `repetitions` times; each run
-// is followed by a reading of the memory roof, so that both see the same state of the machine.
+double median(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  return values[values.size() / 2];
+}
+
+// Runs `prepare` and `work` (which handles `tokens` tokens) once to warm up, then `repetitions`
+// times; each run is followed by a reading of the memory roof, so that both see the same state of
+// the machine. The time is that of `work` alone.
 Measurement measure(std::string test, int64_t tokens, double bytes_per_token, int64_t repetitions,
-                    Device& device, const std::function<void()>& work) {
-  std::vector<double> speeds, roofs;
+                    Device& device, const std::function<void()>& prepare,
+                    const std::function<void()>& work) {
+  std::vector<double> speeds, roofs, milliseconds;
+  prepare();
   work();
   device.synchronize();
   const uint64_t peak = peak_rss_bytes();
   for (int64_t i = 0; i < repetitions; ++i) {
+    prepare();
+    device.synchronize();
     const Timer timer;
     work();
     device.synchronize();
-    speeds.push_back(static_cast<double>(tokens) / timer.seconds());
+    const double seconds = timer.seconds();
+    speeds.push_back(static_cast<double>(tokens) / seconds);
+    milliseconds.push_back(1e3 * seconds / static_cast<double>(tokens));
     roofs.push_back(measure_read_roof(device));
   }
-  Measurement result{std::move(test), 0, 0, bytes_per_token, 0, peak, {}};
+  Measurement result;
+  result.test = std::move(test);
+  result.bytes_per_token = bytes_per_token;
+  result.peak = peak;
+  result.ms_per_token = median(milliseconds);
   const auto n = static_cast<double>(repetitions);
   for (const double speed : speeds) result.tokens_per_second += speed / n;
   for (const double roof : roofs) result.roof += roof / n;
@@ -49,33 +70,75 @@ Measurement measure(std::string test, int64_t tokens, double bytes_per_token, in
   return result;
 }
 
+// Of the cache when decoding is done.
+int64_t decoded_positions(const BenchArguments& options) {
+  return options.tokens + 1 + (options.protocol == "tinychat" ? kTinyChatPrompt : 0);
+}
+
+std::vector<int32_t> prompt_ids(int64_t count, int64_t vocab) {
+  std::vector<int32_t> ids(static_cast<size_t>(count));
+  for (size_t i = 0; i < ids.size(); ++i) {
+    ids[i] = static_cast<int32_t>((i * 7919 + 13) % static_cast<size_t>(vocab));
+  }
+  return ids;
+}
+
+// `steps` greedy tokens of every sequence, all sequences in each pass.
+void decode_together(Engine& engine, std::vector<KvCache>& caches, int64_t steps) {
+  std::vector<int32_t> ids(caches.size(),
+                           1 % static_cast<int32_t>(engine.model().arch.sizes.vocab));
+  std::vector<Feed> feeds;
+  for (size_t i = 0; i < caches.size(); ++i) feeds.push_back({&caches[i], {&ids[i], 1}});
+  for (int64_t step = 0; step < steps; ++step) {
+    engine.model().ops.argmax(engine.device(), engine.logits(engine.forward(feeds)), ids.data());
+  }
+}
+
+Measurement measure_batch(Engine& engine, const BenchArguments& options, double weights) {
+  const auto batch = static_cast<size_t>(options.batch);
+  std::vector<KvCache> caches;
+  for (size_t i = 0; i < batch; ++i) {
+    caches.emplace_back(engine.device(), engine.model().arch, options.tokens, DType::f16);
+  }
+  return measure(
+      cat("tg", options.tokens, "x", batch), options.tokens * options.batch,
+      weights / static_cast<double>(batch), options.repetitions, engine.device(),
+      [&] {
+        for (KvCache& cache : caches) cache.truncate(0);
+      },
+      [&] { decode_together(engine, caches, options.tokens); });
+}
+
 std::vector<Measurement> run(Engine& engine, const BenchArguments& options) {
   const Arch& arch = engine.model().arch;
   const auto weights = static_cast<double>(engine.model().bytes_per_token());
-  KvCache cache(engine.device(), arch, std::max(options.prompt, options.tokens + 1), DType::f16);
-  std::vector<int32_t> ids(static_cast<size_t>(options.prompt));
-  for (size_t i = 0; i < ids.size(); ++i) {
-    ids[i] = static_cast<int32_t>((i * 7919 + 13) % static_cast<size_t>(arch.sizes.vocab));
-  }
+  const bool tinychat = options.protocol == "tinychat";
+  KvCache cache(engine.device(), arch, std::max(options.prompt, decoded_positions(options)),
+                DType::f16);
+  const std::vector<int32_t> ids = prompt_ids(options.prompt, arch.sizes.vocab);
   std::vector<Measurement> results;
   if (options.prompt > 0) {
     const auto passes = (options.prompt + Engine::kChunk - 1) / Engine::kChunk;
-    results.push_back(
-        measure(cat("pp", options.prompt), options.prompt,
-                weights * static_cast<double>(passes) / static_cast<double>(options.prompt),
-                options.repetitions, engine.device(), [&] {
-                  cache.truncate(0);
-                  engine.logits(engine.prefill(cache, ids));
-                }));
+    results.push_back(measure(
+        cat("pp", options.prompt), options.prompt,
+        weights * static_cast<double>(passes) / static_cast<double>(options.prompt),
+        options.repetitions, engine.device(), [&] { cache.truncate(0); },
+        [&] { engine.logits(engine.prefill(cache, ids)); }));
   }
-  if (options.tokens > 0) {
+  if (options.tokens > 0 && options.batch > 1) {
+    results.push_back(measure_batch(engine, options, weights));
+  } else if (options.tokens > 0) {
     std::vector<int32_t> answers(static_cast<size_t>(options.tokens));
     const int32_t first = 1 % static_cast<int32_t>(arch.sizes.vocab);
-    results.push_back(measure(cat("tg", options.tokens), options.tokens, weights,
-                              options.repetitions, engine.device(), [&] {
-                                cache.truncate(0);
-                                engine.greedy(cache, first, answers);
-                              }));
+    const auto before = prompt_ids(tinychat ? kTinyChatPrompt : 0, arch.sizes.vocab);
+    results.push_back(measure(
+        cat(tinychat ? "tinychat" : "tg", options.tokens), options.tokens, weights,
+        options.repetitions, engine.device(),
+        [&] {
+          cache.truncate(0);
+          if (!before.empty()) engine.prefill(cache, before);
+        },
+        [&] { engine.greedy(cache, first, answers); }));
     results.back().plan = engine.plan_name(cache);
   }
   return results;
@@ -84,19 +147,20 @@ std::vector<Measurement> run(Engine& engine, const BenchArguments& options) {
 Status report(Engine& engine, const BenchArguments& options, double load_seconds) {
   const Model& model = engine.model();
   const int64_t context = model.arch.sizes.context;
-  if (options.prompt > context || options.tokens + 1 > context) {
+  if (options.prompt > context || decoded_positions(options) > context) {
     return usage_error(cat("-p and -n must fit the model's context of ", context));
   }
   const std::vector<Measurement> results = run(engine, options);
   Json list = Json::array();
   std::string table =
-      "| test | tokens/s | GB/s | read roof GB/s | % of roof |\n"
-      "|---|---:|---:|---:|---:|\n";
+      "| test | tokens/s | ms/token | GB/s | read roof GB/s | % of roof |\n"
+      "|---|---:|---:|---:|---:|---:|\n";
   for (const Measurement& m : results) {
     const double percent = 100 * m.gb_per_second() * 1e9 / m.roof;
     list.push_back({{"test", m.test},
                     {"plan", m.plan.empty() ? "op by op" : m.plan},
                     {"tokens_per_second", m.tokens_per_second},
+                    {"ms_per_token", m.ms_per_token},
                     {"stddev", m.stddev},
                     {"bytes_per_token", m.bytes_per_token},
                     {"gb_per_second", m.gb_per_second()},
@@ -108,8 +172,8 @@ Status report(Engine& engine, const BenchArguments& options, double load_seconds
                     {"weights", options.synthetic.shape.empty() ? "of the model" : "random"},
                     {"peak_rss_bytes", results.front().peak}});
     table += cat("| ", m.test, " | ", fixed(m.tokens_per_second, 1), " ± ", fixed(m.stddev, 1),
-                 " | ", fixed(m.gb_per_second(), 2), " | ", fixed(m.roof / 1e9, 1), " | ",
-                 fixed(percent, 1), " |\n");
+                 " | ", fixed(m.ms_per_token, 3), " | ", fixed(m.gb_per_second(), 2), " | ",
+                 fixed(m.roof / 1e9, 1), " | ", fixed(percent, 1), " |\n");
   }
   if (options.model.json) return print_json(list);
   const std::string random =
@@ -117,7 +181,14 @@ Status report(Engine& engine, const BenchArguments& options, double load_seconds
   return print(cat(random, engine.device().description(), "\n\n", table));
 }
 
-Status bench(const BenchArguments& options) {
+Status bench(BenchArguments& options) {
+  if (options.protocol == "tinychat") {
+    if (options.batch > 1) {
+      return usage_error("--protocol tinychat decodes one sequence; leave --batch out");
+    }
+    options.prompt = 0;
+    options.tokens = kTinyChatTokens;
+  }
   if (options.synthetic.shape.empty()) {
     if (options.model.model.empty()) return usage_error("give a MODEL or --synthetic SHAPE");
     AWQ_ASSIGN(Session session, Session::open(options.model.model, options.model.backend));
@@ -159,6 +230,15 @@ void add_bench(CLI::App& app, Outcome& outcome) {
       ->capture_default_str();
   verb->add_option("-n,--tokens", options->tokens, "decode this many tokens; 0: skip")
       ->check(CLI::Range(int64_t{0}, int64_t{1} << 20))
+      ->capture_default_str();
+  verb->add_option(
+          "--protocol", options->protocol,
+          "tinychat: 200 tokens after a prompt of 4, as in figure 5 of the AWQ paper (-p and "
+          "-n do not count)")
+      ->check(CLI::IsMember({"plain", "tinychat"}))
+      ->capture_default_str();
+  verb->add_option("-b,--batch", options->batch, "decode this many sequences at once")
+      ->check(CLI::Range(int64_t{1}, int64_t{4096}))
       ->capture_default_str();
   verb->add_option("-r,--repetitions", options->repetitions, "runs that are averaged")
       ->check(CLI::Range(int64_t{1}, int64_t{1000}))

@@ -10,9 +10,9 @@ class Verbs : public CheckpointTest {
  protected:
   static void SetUpTestSuite() {
     make_folder("float");
-    quantized_ = run_awq({"quantize", path("float"), "-o", path("int4"), "--calib",
-                          path("text.txt"), "--calib-samples", "16", "--calib-length", "64",
-                          "--json"});
+    quantized_ =
+        run_awq({"quantize", path("float"), "-o", path("int4"), "--calib", path("text.txt"),
+                 "--calib-samples", "16", "--calib-length", "64", "--json"});
   }
 
   // Runs and parses what it printed: one JSON document and nothing else.
@@ -36,8 +36,8 @@ TEST_F(Verbs, QuantizeReportsGroupsLossesAndCost) {
   ASSERT_EQ(quantized_.exit_code, 0) << quantized_.err;
   const auto report = parse_json(quantized_.out, "stdout");
   ASSERT_TRUE(report.ok());
-  expect_keys(*report, {"groups", "linears", "seconds", "peak_rss_bytes", "options",
-                        "input_fingerprint"});
+  expect_keys(*report,
+              {"groups", "linears", "seconds", "peak_rss_bytes", "options", "input_fingerprint"});
   ASSERT_EQ((*report)["groups"].size(), 8u);  // 2 layers of 4 fold groups
   for (const Json& group : (*report)["groups"]) {
     expect_keys(group, {"exponent", "loss_rounding", "loss_choice"});
@@ -82,7 +82,7 @@ TEST_F(Verbs, CompareAgreesWithPerplexity) {
 
 TEST_F(Verbs, GenerateIsDeterministicAndStreamsWhatJsonHolds) {
   const std::vector<std::string> words = {"generate", path("int4"), "-p", "the weights", "-n",
-                                          "12", "--temp", "1", "--seed", "5"};
+                                          "12",       "--temp",     "1",  "--seed",      "5"};
   std::vector<std::string> json_words = words;
   json_words.insert(json_words.end(), {"--json", "--logprobs", "3"});
   const Json json = json_of(json_words);
@@ -101,8 +101,9 @@ TEST_F(Verbs, TokenizeCountsAndRoundTrips) {
   EXPECT_EQ(json["count"], 2);
   const Json plain = json_of({"tokenize", path("float"), "a<|end|>", "--plain", "--json"});
   EXPECT_EQ(plain["count"], 8);
-  EXPECT_EQ(json_of({"tokenize", path("float"), "--text-file", path("text.txt"), "--json"})["count"],
-            static_cast<int64_t>(read_file(path("text.txt"))->size()));
+  EXPECT_EQ(
+      json_of({"tokenize", path("float"), "--text-file", path("text.txt"), "--json"})["count"],
+      static_cast<int64_t>(read_file(path("text.txt"))->size()));
 }
 
 TEST_F(Verbs, ChatAnswersOneShotAndFromAPipe) {
@@ -124,10 +125,16 @@ TEST_F(Verbs, BenchReportsTheRoofOfTheSameRun) {
   EXPECT_EQ(json[0]["test"], "pp16");
   EXPECT_EQ(json[1]["test"], "tg8");
   for (const Json& entry : json) {
-    expect_keys(entry, {"tokens_per_second", "stddev", "bytes_per_token", "gb_per_second",
-                        "roof_gb_per_second", "percent_of_roof"});
+    expect_keys(entry, {"tokens_per_second", "ms_per_token", "stddev", "bytes_per_token",
+                        "gb_per_second", "roof_gb_per_second", "percent_of_roof", "plan"});
     EXPECT_GT(entry["tokens_per_second"].get<double>(), 0);
   }
+  const Json together =
+      json_of({"bench", path("int4"), "-p", "0", "-n", "4", "-b", "3", "-r", "1", "--json"});
+  ASSERT_EQ(together.size(), 1u);
+  EXPECT_EQ(together[0]["test"], "tg4x3");
+  EXPECT_NEAR(together[0]["bytes_per_token"].get<double>() * 3,
+              json[1]["bytes_per_token"].get<double>(), 1);
 }
 
 TEST_F(Verbs, EveryMethodBitWidthAndGroupRunsPacked) {
@@ -141,8 +148,8 @@ TEST_F(Verbs, EveryMethodBitWidthAndGroupRunsPacked) {
     for (const char* group : {"32", "64", "none"}) {
       for (const bool symmetric : {false, true}) {
         const std::string out = path(cat("m", bits, group, symmetric));
-        std::vector<std::string> words = {"quantize", path("float"), "-o", out, "--method", "rtn",
-                                          "--bits", bits, "--group", group};
+        std::vector<std::string> words = {"quantize", path("float"), "-o", out,       "--method",
+                                          "rtn",      "--bits",      bits, "--group", group};
         if (symmetric) words.push_back("--sym");
         const ProgramResult run = run_awq(words);
         ASSERT_EQ(run.exit_code, 0) << dump_json(Json(words)) << run.err;
@@ -166,8 +173,7 @@ TEST_F(Verbs, DoctorShowsWhatThereIs) {
   expect_keys(json, {"cpu", "cpu_backends", "cuda_architectures", "cuda_driver", "cuda_devices"});
   if (json["cuda_devices"].empty()) {
     EXPECT_TRUE(json.contains("cuda_problem"));
-    const ProgramResult asked =
-        run_awq({"generate", path("float"), "-p", "a", "--device", "cuda"});
+    const ProgramResult asked = run_awq({"generate", path("float"), "-p", "a", "--device", "cuda"});
     EXPECT_EQ(asked.exit_code, 5) << "asked for by name: no silent fallback";
     EXPECT_NE(asked.err.find("CUDA"), std::string::npos) << asked.err;
   }
@@ -194,8 +200,8 @@ TEST_F(Verbs, BenchTakesAModelOrAShape) {
 TEST_F(Verbs, ReportMakesATable) {
   const Json bench = json_of({"bench", path("int4"), "-p", "0", "-n", "4", "-r", "1", "--json"});
   ASSERT_TRUE(write_file(path("bench.json"), dump_json(bench)).ok());
-  const ProgramResult run = run_awq({"report", cat("INT4=", path("bench.json"), ",",
-                                         path("int4/quantization_report.json"))});
+  const ProgramResult run = run_awq(
+      {"report", cat("INT4=", path("bench.json"), ",", path("int4/quantization_report.json"))});
   EXPECT_EQ(run.exit_code, 0) << run.err;
   EXPECT_NE(run.out.find("| INT4"), std::string::npos) << run.out;
 }
