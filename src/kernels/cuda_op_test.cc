@@ -56,8 +56,8 @@ class CudaOp : public CudaTest {
 TEST_F(CudaOp, QuantizedProducts) {
   for (const int bits : {4, 3, 2, 8}) {
     for (const int64_t group : {128, 64, 32, 0, 16}) {
-      for (const auto& [out, in] : std::initializer_list<Shape>{{48, 576}, {192, 1536}, {7, 96},
-                                                                {160, 512}}) {
+      for (const auto& [out, in] :
+           std::initializer_list<Shape>{{48, 576}, {192, 1536}, {7, 96}, {160, 512}}) {
         const QuantWeight weight = data.quant_weight(out, in, {bits, group, group == 64});
         const auto oracle = scalar.pack_quant(*host, weight);
         const auto packed = cuda.pack_quant(*device, weight);
@@ -81,16 +81,16 @@ TEST_F(CudaOp, QuantizedProducts) {
 
 TEST_F(CudaOp, FloatProductsAndEmbedding) {
   for (const DType dtype : {DType::f32, DType::f16, DType::bf16}) {
-    for (const auto& [out, in] : std::initializer_list<Shape>{{17, 33}, {48, 576}, {300, 1500},
-                                                              {512, 512}}) {
+    for (const auto& [out, in] :
+         std::initializer_list<Shape>{{17, 33}, {48, 576}, {300, 1500}, {512, 512}}) {
       const std::vector<float> values = data.normal(out * in);
       std::vector<uint16_t> halves;
       for (const float v : values) {
         halves.push_back(dtype == DType::f16 ? float_to_half(v) : float_to_bfloat(v));
       }
       const FloatWeight weight = {
-          dtype == DType::f32 ? static_cast<const void*>(values.data()) : halves.data(), dtype,
-          out, in};
+          dtype == DType::f32 ? static_cast<const void*>(values.data()) : halves.data(), dtype, out,
+          in};
       const auto oracle = scalar.pack_float(*host, weight);
       const auto packed = cuda.pack_float(*device, weight);
       for (const int64_t rows : {1, 3, 8, 9, 40, 129}) {
@@ -121,8 +121,14 @@ TEST_F(CudaOp, Norms) {
         std::vector<float> branch = data.normal(5 * dim);
         compare(data.normal(5 * dim), 5, 1e-5, cat("norm of ", dim),
                 [&](const Ops& ops, Matrix x, bool on_device) {
-                  NormArgs args{x, x, kind, on_device ? up(weight) : weight.data(),
-                                on_device ? up(bias) : bias.data(), 1e-5f, 1.0f, 1};
+                  NormArgs args{x,
+                                x,
+                                kind,
+                                on_device ? up(weight) : weight.data(),
+                                on_device ? up(bias) : bias.data(),
+                                1e-5f,
+                                1.0f,
+                                1};
                   const Matrix added(on_device ? up(branch) : branch.data(), 5, dim);
                   if (!fused) return ops.norm(*ops.device, args);
                   std::vector<float> y(static_cast<size_t>(5 * dim));
@@ -140,8 +146,8 @@ TEST_F(CudaOp, Rope) {
     std::vector<int32_t> positions;
     for (int64_t i = 0; i < rows; ++i) positions.push_back(data.integer(0, 8191));
     for (const RopePairing pairing : {RopePairing::half, RopePairing::interleaved}) {
-      for (const auto& [dim, rotary] : std::initializer_list<Shape>{{64, 64}, {80, 32}, {20, 10},
-                                                                    {8, 0}, {256, 256}}) {
+      for (const auto& [dim, rotary] :
+           std::initializer_list<Shape>{{64, 64}, {80, 32}, {20, 10}, {8, 0}, {256, 256}}) {
         std::vector<float> frequency;
         for (int64_t i = 0; i < rotary / 2; ++i) {
           frequency.push_back(
@@ -221,6 +227,11 @@ const AttentionCase kAttention[] = {
     {6, 2, 16, {{100, 1}, {60, 40}}, true, 0, 0, true},
     {6, 3, 96, {{300, 3}, {10, 66}}, true, 64, 50.0f, true},
     {40, 1, 64, {{33, 1}, {9, 40}}},
+    // Sequences of one row each.
+    {9, 3, 64, {{5, 1}, {70, 1}, {0, 1}, {1300, 1}}},
+    {40, 1, 72, {{33, 1}, {9, 1}}},
+    {6, 3, 96, {{300, 1}, {10, 1}, {20, 3}, {64, 1}, {0, 1}}, true, 64, 50.0f, true},
+    {8, 4, 256, {{2000, 1}, {3, 1}}},
 };
 
 // Appends keys and values through the table's own kv_append, then attends; q becomes the result.
@@ -235,18 +246,29 @@ void attend(const Ops& ops, const AttentionCase& c, DType dtype, const std::vect
   };
   float* source = on_device(kv);
   std::vector<Segment> segments;
+  std::vector<float> keys, values;  // of the batch's own rows
   int64_t first = 0;
+  const int64_t width = c.kv_heads * c.dim;
   for (const auto& [past, count] : c.segments) {
-    const int64_t total = past + count, width = c.kv_heads * c.dim;
+    const int64_t total = past + count;
     // Beyond what is appended lies what must not be read.
     const std::vector<float> nothing(static_cast<size_t>((total + 3) * width), NAN);
     const KvView view{on_device(nothing), on_device(nothing), dtype, (total + 3) * c.dim};
-    const Segment all{0, total, 0, view};
-    ops.kv_append(device, {{source, total, width}, {source + 1000, total, width}, c.kv_heads, c.dim,
-                           {&all, 1}});
+    const Segment before{0, past, 0, view};
+    ops.kv_append(
+        device,
+        {{source, past, width}, {source + 1000, past, width}, c.kv_heads, c.dim, {&before, 1}});
+    keys.insert(keys.end(), kv.begin() + past * width, kv.begin() + total * width);
+    values.insert(values.end(), kv.begin() + 1000 + past * width,
+                  kv.begin() + 1000 + total * width);
     segments.push_back({first, count, past, view});
     first += count;
   }
+  ops.kv_append(device, {{on_device(keys), first, width},
+                         {on_device(values), first, width},
+                         c.kv_heads,
+                         c.dim,
+                         segments});
   AttentionArgs args;
   args.q = q;
   args.out = {on_device(std::vector<float>(static_cast<size_t>(q.rows * q.cols), -9)), q.rows,

@@ -23,7 +23,8 @@ struct Attend {
   const float* slopes;  // device memory, or null
   bool causal;
   int splits;      // of the keys: gridDim.z
-  float* partial;  // [splits][rows * heads][head_dim + 2]: sums, largest score, total; or null
+  float* partial;  // [splits][partial_rows * heads][head_dim + 2]: sums, largest score, total; or null
+  int partial_rows;
   const int32_t* position = nullptr;  // of the one row, where only the device knows it: not `past`
 
   __host__ __device__ int shared_heads() const { return heads / kv_heads; }
@@ -40,7 +41,7 @@ __device__ inline int64_t end_key(const Attend& a, int64_t position) {
 /// Where the sums of a row and head go when the keys are split; the largest score and the total
 /// follow them.
 __device__ inline float* partial_sums(const Attend& a, int split, int64_t row, int64_t head) {
-  return a.partial + ((static_cast<int64_t>(split) * a.rows + row) * a.heads + head) *
+  return a.partial + ((static_cast<int64_t>(split) * a.partial_rows + row) * a.heads + head) *
                          (a.head_dim + 2);
 }
 

@@ -15,6 +15,13 @@ namespace {
 
 constexpr int kPairs = 8, kWarps = 4;
 
+// Caches of neighbouring rows, one row a sequence.
+struct Sequences {
+  static constexpr int kMost = 96;  // what a kernel's arguments hold
+  void *k[kMost], *v[kMost];
+  int64_t head_stride[kMost], past[kMost];
+};
+
 // A softmax in progress: sums of e^(score - most) v, and of e^(score - most).
 template <int kPerLane>
 struct Softmax {
@@ -31,7 +38,7 @@ struct Softmax {
 };
 
 template <class T, int kPerLane>
-__global__ void __launch_bounds__(kWarps * 32) attend(Attend a) {
+__device__ void attend_part(Attend a, int split) {
   if (a.position != nullptr) a.past = *a.position;
   const int lane = threadIdx.x % 32, warp = threadIdx.x / 32, kv_head = blockIdx.y;
   const int shared_heads = a.shared_heads();
@@ -55,7 +62,7 @@ __global__ void __launch_bounds__(kWarps * 32) attend(Attend a) {
   const int64_t begin = first_key(a, a.past + first / shared_heads);
   const int64_t end = end_key(a, a.past + (first + count - 1) / shared_heads);
   const int64_t part = (end - begin + a.splits - 1) / a.splits;
-  const int64_t from = begin + blockIdx.z * part, to = min(end, from + part);
+  const int64_t from = begin + split * part, to = min(end, from + part);
   for (int64_t key = from + warp; key < to; key += kWarps) {
     float k[kPerLane], v[kPerLane];
 #pragma unroll
@@ -107,7 +114,7 @@ __global__ void __launch_bounds__(kWarps * 32) attend(Attend a) {
     float* out = a.out + row * a.out_stride + head * a.head_dim;
     float factor = 1 / all.total;
     if (a.partial != nullptr) {
-      out = partial_sums(a, static_cast<int>(blockIdx.z), row, head);
+      out = partial_sums(a, split, row, head);
       factor = 1;
       if (lane == 0) {
         out[a.head_dim] = all.most;
@@ -122,9 +129,29 @@ __global__ void __launch_bounds__(kWarps * 32) attend(Attend a) {
   }
 }
 
+template <class T, int kPerLane>
+__global__ void __launch_bounds__(kWarps * 32) attend(Attend a) {
+  attend_part<T, kPerLane>(a, static_cast<int>(blockIdx.z));
+}
+
+template <class T, int kPerLane>
+__global__ void __launch_bounds__(kWarps * 32)
+    attend_sequences(Attend a, const __grid_constant__ Sequences sequences) {
+  const int row = static_cast<int>(blockIdx.z) / a.splits;
+  a.q += row * a.q_stride;
+  a.out += row * a.out_stride;
+  a.k = sequences.k[row];
+  a.v = sequences.v[row];
+  a.head_stride = sequences.head_stride[row];
+  a.past = sequences.past[row];
+  a.rows = 1;
+  if (a.partial != nullptr) a.partial += static_cast<int64_t>(row) * a.heads * (a.head_dim + 2);
+  attend_part<T, kPerLane>(a, static_cast<int>(blockIdx.z) % a.splits);
+}
+
 __global__ void merge_parts(Attend a) {
   const int64_t row = blockIdx.x / a.heads, head = blockIdx.x % a.heads;
-  const int64_t step = static_cast<int64_t>(a.rows) * a.heads * (a.head_dim + 2);
+  const int64_t step = static_cast<int64_t>(a.partial_rows) * a.heads * (a.head_dim + 2);
   const float* part = a.partial + blockIdx.x * static_cast<int64_t>(a.head_dim + 2);
   float most = -INFINITY, total = 0;
   for (int s = 0; s < a.splits; ++s) most = fmaxf(most, part[s * step + a.head_dim]);
@@ -153,6 +180,21 @@ void launch_pairs(CudaDevice& cuda, const Attend& a) {
     attend<T, 4><<<grid, threads, 0, cuda.stream()>>>(a);
   } else {
     attend<T, 8><<<grid, threads, 0, cuda.stream()>>>(a);
+  }
+  check_launch("attention");
+}
+
+template <class T>
+void launch_sequences(CudaDevice& cuda, const Attend& a, const Sequences& s) {
+  const dim3 grid(static_cast<unsigned>((a.shared_heads() + kPairs - 1) / kPairs),
+                  static_cast<unsigned>(a.kv_heads), static_cast<unsigned>(a.rows * a.splits));
+  const int threads = kWarps * 32;
+  if (a.head_dim <= 64) {
+    attend_sequences<T, 2><<<grid, threads, 0, cuda.stream()>>>(a, s);
+  } else if (a.head_dim <= 128) {
+    attend_sequences<T, 4><<<grid, threads, 0, cuda.stream()>>>(a, s);
+  } else {
+    attend_sequences<T, 8><<<grid, threads, 0, cuda.stream()>>>(a, s);
   }
   check_launch("attention");
 }
@@ -198,12 +240,98 @@ void launch(CudaDevice& cuda, Attend a, DType dtype) {
 
 Attend attend_of(const CudaDevice& cuda, const StepAttention& s, int64_t most) {
   const int64_t stride = s.heads * s.head_dim;
-  Attend a{s.q, s.out, stride, stride, s.kv.k, s.kv.v, s.kv.head_stride, static_cast<int>(s.heads),
-           static_cast<int>(s.kv_heads), static_cast<int>(s.head_dim), 1, most, 0, s.scale, 0,
-           nullptr, true, 1, nullptr, s.position};
+  Attend a{s.q,
+           s.out,
+           stride,
+           stride,
+           s.kv.k,
+           s.kv.v,
+           s.kv.head_stride,
+           static_cast<int>(s.heads),
+           static_cast<int>(s.kv_heads),
+           static_cast<int>(s.head_dim),
+           1,
+           most,
+           0,
+           s.scale,
+           0,
+           nullptr,
+           true,
+           1,
+           nullptr,
+           1,
+           s.position};
   a.splits = choose_splits(cuda, a, false);
   if (a.splits > 1) a.partial = s.partial;
   return a;
+}
+
+// Segments from the first on that hold one row each, side by side, of caches of one type.
+size_t sequences_of(std::span<const Segment> segments) {
+  size_t n = 0;
+  while (n < segments.size() && n < Sequences::kMost && segments[n].count == 1 &&
+         segments[n].first == segments[0].first + static_cast<int64_t>(n) &&
+         segments[n].kv.dtype == segments[0].kv.dtype) {
+    ++n;
+  }
+  return n;
+}
+
+Sequences gather(std::span<const Segment> segments) {
+  Sequences s;
+  for (size_t i = 0; i < segments.size(); ++i) {
+    s.k[i] = segments[i].kv.k, s.v[i] = segments[i].kv.v;
+    s.head_stride[i] = segments[i].kv.head_stride, s.past[i] = segments[i].past;
+  }
+  return s;
+}
+
+// `a` of the first segment.
+void attend_together(CudaDevice& cuda, Attend a, std::span<const Segment> segments) {
+  const Sequences sequences = gather(segments);
+  a.rows = a.partial_rows = static_cast<int>(segments.size());
+  for (const Segment& segment : segments) a.past = std::max(a.past, segment.past);
+  a.splits = choose_splits(cuda, a, false);
+  if (a.splits > 1) {
+    const auto bytes = static_cast<size_t>(partial_floats(a)) * sizeof(float);
+    a.partial = static_cast<float*>(cuda.scratch(1, bytes));
+  }
+  if (segments[0].kv.dtype == DType::f16) {
+    launch_sequences<__half>(cuda, a, sequences);
+  } else {
+    launch_sequences<float>(cuda, a, sequences);
+  }
+  if (a.partial != nullptr) launch_merge(cuda, a);
+}
+
+template <class T>
+__global__ void append_sequences(Matrix k, Matrix v, int64_t first, int head_dim,
+                                 const __grid_constant__ Sequences sequences) {
+  const int64_t row = blockIdx.x, past = sequences.past[row];
+  const float* from_k = k.data + (first + row) * k.stride;
+  const float* from_v = v.data + (first + row) * v.stride;
+  auto *to_k = static_cast<T*>(sequences.k[row]), *to_v = static_cast<T*>(sequences.v[row]);
+  for (int64_t i = threadIdx.x; i < k.cols; i += blockDim.x) {
+    const int64_t at = i / head_dim * sequences.head_stride[row] + past * head_dim + i % head_dim;
+    to_k[at] = static_cast<T>(from_k[i]);
+    to_v[at] = static_cast<T>(from_v[i]);
+  }
+}
+
+void append_together(cudaStream_t stream, const KvAppendArgs& args,
+                     std::span<const Segment> segments) {
+  const Sequences sequences = gather(segments);
+  const auto rows = static_cast<unsigned>(segments.size());
+  const auto dim = static_cast<int>(args.head_dim);
+  const Segment& first = segments[0];
+  if (first.kv.dtype == DType::f16) {
+    append_sequences<__half>
+        <<<rows, kRowThreads, 0, stream>>>(args.k, args.v, first.first, dim, sequences);
+  } else {
+    append_sequences<float>
+        <<<rows, kRowThreads, 0, stream>>>(args.k, args.v, first.first, dim, sequences);
+  }
+  check_launch("appending to the KV caches");
 }
 
 template <class T>
@@ -223,7 +351,14 @@ __global__ void append(Matrix k, Matrix v, int64_t first, KvView kv, int64_t pas
 void kv_append(Device& device, const KvAppendArgs& args) {
   check_kv_append(args);
   const cudaStream_t stream = cuda_device(device).stream();
-  for (const Segment& segment : args.segments) {
+  for (size_t i = 0; i < args.segments.size();) {
+    const size_t together = sequences_of(args.segments.subspan(i));
+    if (together > 1) {
+      append_together(stream, args, args.segments.subspan(i, together));
+      i += together;
+      continue;
+    }
+    const Segment& segment = args.segments[i++];
     if (segment.count == 0) continue;
     const auto rows = static_cast<unsigned>(segment.count);
     const auto dim = static_cast<int>(args.head_dim);
@@ -252,16 +387,37 @@ void attention(Device& device, const AttentionArgs& args) {
   check_attention(args);
   AWQ_CHECK(args.head_dim <= 256, args.head_dim);
   CudaDevice& cuda = cuda_device(device);
-  const float* slopes =
-      args.alibi_slopes.empty() ? nullptr : on_device(cuda, 0, args.alibi_slopes);
-  for (const Segment& segment : args.segments) {
+  const float* slopes = args.alibi_slopes.empty() ? nullptr : on_device(cuda, 0, args.alibi_slopes);
+  for (size_t i = 0; i < args.segments.size();) {
+    const Segment& segment = args.segments[i];
+    const size_t together = sequences_of(args.segments.subspan(i));
+    i += std::max<size_t>(1, together);
     if (segment.count == 0) continue;
-    const Attend a{args.q.row(segment.first), args.out.row(segment.first), args.q.stride,
-                   args.out.stride, segment.kv.k, segment.kv.v, segment.kv.head_stride,
-                   static_cast<int>(args.heads), static_cast<int>(args.kv_heads),
-                   static_cast<int>(args.head_dim), static_cast<int>(segment.count), segment.past,
-                   args.window, args.scale, args.softcap, slopes, args.causal, 1, nullptr};
-    launch(cuda, a, segment.kv.dtype);
+    const Attend a{args.q.row(segment.first),
+                   args.out.row(segment.first),
+                   args.q.stride,
+                   args.out.stride,
+                   segment.kv.k,
+                   segment.kv.v,
+                   segment.kv.head_stride,
+                   static_cast<int>(args.heads),
+                   static_cast<int>(args.kv_heads),
+                   static_cast<int>(args.head_dim),
+                   static_cast<int>(segment.count),
+                   segment.past,
+                   args.window,
+                   args.scale,
+                   args.softcap,
+                   slopes,
+                   args.causal,
+                   1,
+                   nullptr,
+                   static_cast<int>(segment.count)};
+    if (together > 1) {
+      attend_together(cuda, a, args.segments.subspan(i - together, together));
+    } else {
+      launch(cuda, a, segment.kv.dtype);
+    }
   }
 }
 
