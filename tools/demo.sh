@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 awq=${AWQ:-build/bin/awq}
 out=demo
 windows=${DEMO_WINDOWS:-2}   # of 2048 tokens to measure on
-samples=${DEMO_SAMPLES:-16}  # of 512 tokens to calibrate on (figure 6 of the paper: 16 suffice)
+samples=${DEMO_SAMPLES:-16}  # of 512 tokens to calibrate on
 started=$SECONDS
 
 step() { printf '\n== %s  [%d:%02d]\n' "$*" $(((SECONDS - started) / 60)) $(((SECONDS - started) % 60)) >&2; }
