@@ -75,9 +75,7 @@ class Collector final : public Observer {
 }  // namespace
 
 Calibration::Calibration(const Model& frame, std::span<const int32_t> tokens, int64_t length)
-    : model_(&frame),
-      length_(length),
-      sequences_(static_cast<int64_t>(tokens.size()) / length),
+    : model_(&frame), length_(length), sequences_(static_cast<int64_t>(tokens.size()) / length),
       batch_(batch_of(length, frame.ops.device->host_visible())),
       workspace_(*frame.ops.device) {
   AWQ_CHECK(sequences_ > 0, tokens.size(), " tokens, length ", length);
@@ -111,9 +109,7 @@ Rows Calibration::batch_rows(int64_t count) {
     const auto at = [&](int64_t values) {
       return kv_.as<std::byte>() + dtype_bytes(kv_type_, static_cast<uint64_t>(values));
     };
-    segments_.push_back({i * length_,
-                         length_,
-                         0,
+    segments_.push_back({i * length_, length_, 0,
                          {at(2 * i * cache), at((2 * i + 1) * cache), kv_type_, head_stride}});
   }
   return {positions_, segments_};

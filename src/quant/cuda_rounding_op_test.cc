@@ -30,16 +30,16 @@ class CudaRounding : public CudaTest {
     device_gram = upload_floats(*device, h);
   }
 
-  std::vector<float> errors(const QuantFormat& format, const float* scale, float keep) {
+  std::vector<float> errors(const QuantFormat& format, bool scaled) {
     const DeviceBuffer w = upload_floats(*device, weight.values);
     const DeviceBuffer s = upload_floats(*device, columns);
     DeviceBuffer e(*device, w.size());
     const Matrix m(w.as<float>(), kRows, kIn);
     cuda.round_error(*device, {m,
                                m,
-                               scale != nullptr ? s.as<float>() : nullptr,
+                               scaled ? s.as<float>() : nullptr,
                                format,
-                               keep,
+                               1,
                                {e.as<float>(), kRows, kIn}});
     std::vector<float> values(kRows * kIn);
     device->download(values.data(), e.data(), e.size());
@@ -68,8 +68,8 @@ const QuantFormat kFormats[] = {
 
 TEST_F(CudaRounding, SameValuesAsOnTheHost) {
   for (const QuantFormat& format : kFormats) {
-    const std::vector<float> plain = errors(format, nullptr, 1);
-    const std::vector<float> scaled = errors(format, columns.data(), 1);
+    const std::vector<float> plain = errors(format, false);
+    const std::vector<float> scaled = errors(format, true);
     std::vector<float> want(kIn);
     for (int64_t row = 0; row < kRows; ++row) {
       const float* w = weight.values.data() + row * kIn;

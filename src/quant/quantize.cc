@@ -7,7 +7,6 @@
 #include "base/progress.h"
 #include "quant/awq_clip.h"
 #include "quant/awq_scale.h"
-#include "quant/hessian_loss.h"
 #include "quant/quantized_config.h"
 #include "quant/quantized_writer.h"
 
@@ -94,10 +93,7 @@ class Quantizer {
         return status;
       });
       block.reset();
-      if (!beside) {
-        AWQ_TRY(written.get());
-        written = {};
-      }
+      if (!beside) AWQ_TRY(written.get());
       if (on_layer) on_layer(progress);
     }
     return written.valid() ? written.get() : Status();

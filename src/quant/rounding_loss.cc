@@ -4,7 +4,6 @@
 #include <cmath>
 
 #include "model/weights.h"
-#include "quant/hessian_loss.h"
 
 namespace awq {
 namespace {
@@ -33,8 +32,8 @@ RoundingLoss::RoundingLoss(const Ops& ops, const DeviceBuffer& gram, const Float
       format_(format),
       arithmetic_(arithmetic),
       out_(weight.shape[0]),
-      in_(weight.shape[1]) {
-  AWQ_CHECK(gram.size() == static_cast<size_t>(in_ * in_) * sizeof(float), gram.size(), " ", in_);
+      in_(weight.shape[1]),
+      whole_(ops, gram, in_) {
   if (ops.round_error != nullptr && arithmetic == Arithmetic::f32) {
     device_weight_ = upload_floats(*ops.device, weight.values);
   }
@@ -64,9 +63,19 @@ std::vector<double> RoundingLoss::device_rows(const float* values, const float* 
   return losses;
 }
 
+// Losses of rows that `round(row, out)` rounds.
+template <class F>
+std::vector<double> RoundingLoss::host_rows(F&& round) {
+  return whole_.rows(out_, [&](int64_t row, float* e) {
+    round(row, e);
+    const float* w = weight_->values.data() + row * in_;
+    for (int64_t i = 0; i < in_; ++i) e[i] -= w[i];
+  });
+}
+
 double RoundingLoss::energy() {
   if (!on_device()) {
-    return HessianLoss(*ops_, *gram_, in_).total(out_, [&](int64_t row, float* e) {
+    return whole_.total(out_, [&](int64_t row, float* e) {
       std::copy_n(weight_->values.data() + row * in_, in_, e);
     });
   }
@@ -86,11 +95,9 @@ double RoundingLoss::total(const std::vector<float>& columns) {
     columns_ = upload_floats(*ops_->device, columns);
     return sum_of(device_rows(device_weight_.as<float>(), columns_.as<float>()));
   }
-  return HessianLoss(*ops_, *gram_, in_).total(out_, [&](int64_t row, float* e) {
-    rounded_row(*weight_, row, columns, format_, arithmetic_, e);
-    const float* w = weight_->values.data() + row * in_;
-    for (int64_t i = 0; i < in_; ++i) e[i] -= w[i];
-  });
+  return sum_of(host_rows([&](int64_t row, float* out) {
+    rounded_row(*weight_, row, columns, format_, arithmetic_, out);
+  }));
 }
 
 std::vector<double> RoundingLoss::rows(const float* values) {
@@ -100,10 +107,8 @@ std::vector<double> RoundingLoss::rows(const float* values) {
     ops_->device->upload(values_.data(), values, device_weight_.size());
     return device_rows(values_.as<float>(), nullptr);
   }
-  return HessianLoss(*ops_, *gram_, in_).rows(out_, [&](int64_t row, float* e) {
-    fake_round_row(values + row * in_, in_, format_, e, arithmetic_);
-    const float* w = weight_->values.data() + row * in_;
-    for (int64_t i = 0; i < in_; ++i) e[i] -= w[i];
+  return host_rows([&](int64_t row, float* out) {
+    fake_round_row(values + row * in_, in_, format_, out, arithmetic_);
   });
 }
 

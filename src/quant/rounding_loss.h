@@ -6,6 +6,7 @@
 
 #include "kernels/ops.h"
 #include "model/float_block.h"
+#include "quant/hessian_loss.h"
 #include "quant/round.h"
 
 namespace awq {
@@ -31,6 +32,8 @@ class RoundingLoss {
  private:
   bool on_device() const { return device_weight_.data() != nullptr; }
   std::vector<double> device_rows(const float* values, const float* columns);
+  template <class F>
+  std::vector<double> host_rows(F&& round);
   std::vector<double> host_groups(float keep, int64_t begin, int64_t n);
   template <class F>
   void for_slabs(F&& f);
@@ -41,6 +44,7 @@ class RoundingLoss {
   QuantFormat format_;
   Arithmetic arithmetic_;
   int64_t out_, in_;
+  HessianLoss whole_;  ///< on the host
   DeviceBuffer device_weight_, values_, columns_, error_, losses_;
   std::vector<float> host_gram_;  ///< where the device's memory is not the host's
 };

@@ -4,6 +4,7 @@
 // Products are as good as in f32: q and the softmax's weights are split into two halves whose sum
 // they are, keys and values are halves to begin with, and sums are f32.
 #include "kernels/cuda/attend.cuh"
+#include "kernels/cuda/tile_math.cuh"
 
 namespace awq::cuda {
 namespace {
@@ -11,10 +12,6 @@ namespace {
 constexpr int kThreads = 128;
 constexpr int kPad = 8;  // halves a row in shared memory, so that ldmatrix meets no bank twice
 constexpr float kLog2e = 1.44269504f;
-
-__device__ inline uint32_t shared_address(const void* p) {
-  return static_cast<uint32_t>(__cvta_generic_to_shared(p));
-}
 
 __device__ inline void copy_16(__half* to, const __half* from, bool there) {
   asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(shared_address(to)), "l"(from),
@@ -33,13 +30,6 @@ __device__ inline void load_transposed(uint32_t (&r)[4], const __half* row) {
                : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
                : "r"(shared_address(row))
                : "memory");
-}
-
-__device__ inline void multiply(float (&c)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1) {
-  asm("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, "
-      "{%8, %9}, {%0, %1, %2, %3};"
-      : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
-      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
 }
 
 // Two floats as halves, and what the halves left of them.
@@ -105,10 +95,10 @@ __device__ inline void dot_keys(float (&s)[kTiles][4], const __half* high, const
 #pragma unroll
     for (int n = 0; n < kTiles; n += 2) {
       load_matrices(b, keys + b_at + n * 8 * kStride + k);
-      multiply(s[n], h, b[0], b[1]);
-      multiply(s[n], l, b[0], b[1]);
-      multiply(s[n + 1], h, b[2], b[3]);
-      multiply(s[n + 1], l, b[2], b[3]);
+      mma(s[n], h, b[0], b[1]);
+      mma(s[n], l, b[0], b[1]);
+      mma(s[n + 1], h, b[2], b[3]);
+      mma(s[n + 1], l, b[2], b[3]);
     }
   }
 }
@@ -130,10 +120,10 @@ __device__ inline void add_values(float (&out)[kDim / 8][4], const float (&p)[kT
 #pragma unroll
     for (int n = 0; n < kDim / 8; n += 2) {
       load_transposed(b, values + b_at + k * 8 * kStride + n * 8);
-      multiply(out[n], h, b[0], b[1]);
-      multiply(out[n], l, b[0], b[1]);
-      multiply(out[n + 1], h, b[2], b[3]);
-      multiply(out[n + 1], l, b[2], b[3]);
+      mma(out[n], h, b[0], b[1]);
+      mma(out[n], l, b[0], b[1]);
+      mma(out[n + 1], h, b[2], b[3]);
+      mma(out[n + 1], l, b[2], b[3]);
     }
   }
 }

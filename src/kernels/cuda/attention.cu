@@ -169,34 +169,39 @@ __global__ void merge_parts(Attend a) {
   }
 }
 
-template <class T>
-void launch_pairs(CudaDevice& cuda, const Attend& a) {
-  const dim3 grid(static_cast<unsigned>((a.pairs() + kPairs - 1) / kPairs),
-                  static_cast<unsigned>(a.kv_heads), static_cast<unsigned>(a.splits));
-  const int threads = kWarps * 32;
-  if (a.head_dim <= 64) {
-    attend<T, 2><<<grid, threads, 0, cuda.stream()>>>(a);
-  } else if (a.head_dim <= 128) {
-    attend<T, 4><<<grid, threads, 0, cuda.stream()>>>(a);
+// The instance for a head's size: f<floats per lane>().
+template <class F>
+void by_head_dim(int head_dim, const F& f) {
+  if (head_dim <= 64) {
+    f.template operator()<2>();
+  } else if (head_dim <= 128) {
+    f.template operator()<4>();
   } else {
-    attend<T, 8><<<grid, threads, 0, cuda.stream()>>>(a);
+    f.template operator()<8>();
   }
   check_launch("attention");
 }
 
+// Blocks along the pairs of a kv head, and kv heads.
+dim3 pairs_grid(const Attend& a, int pairs, int depth) {
+  return {static_cast<unsigned>((pairs + kPairs - 1) / kPairs), static_cast<unsigned>(a.kv_heads),
+          static_cast<unsigned>(depth)};
+}
+
+template <class T>
+void launch_pairs(CudaDevice& cuda, const Attend& a) {
+  const dim3 grid = pairs_grid(a, a.pairs(), a.splits);
+  by_head_dim(a.head_dim, [&]<int kPerLane> {
+    attend<T, kPerLane><<<grid, kWarps * 32, 0, cuda.stream()>>>(a);
+  });
+}
+
 template <class T>
 void launch_sequences(CudaDevice& cuda, const Attend& a, const Sequences& s) {
-  const dim3 grid(static_cast<unsigned>((a.shared_heads() + kPairs - 1) / kPairs),
-                  static_cast<unsigned>(a.kv_heads), static_cast<unsigned>(a.rows * a.splits));
-  const int threads = kWarps * 32;
-  if (a.head_dim <= 64) {
-    attend_sequences<T, 2><<<grid, threads, 0, cuda.stream()>>>(a, s);
-  } else if (a.head_dim <= 128) {
-    attend_sequences<T, 4><<<grid, threads, 0, cuda.stream()>>>(a, s);
-  } else {
-    attend_sequences<T, 8><<<grid, threads, 0, cuda.stream()>>>(a, s);
-  }
-  check_launch("attention");
+  const dim3 grid = pairs_grid(a, a.shared_heads(), a.rows * a.splits);
+  by_head_dim(a.head_dim, [&]<int kPerLane> {
+    attend_sequences<T, kPerLane><<<grid, kWarps * 32, 0, cuda.stream()>>>(a, s);
+  });
 }
 
 void launch_pairs(CudaDevice& cuda, const Attend& a, DType dtype) {
@@ -223,13 +228,18 @@ int64_t partial_floats(const Attend& a) {
   return static_cast<int64_t>(a.splits) * a.rows * a.heads * (a.head_dim + 2);
 }
 
-void launch(CudaDevice& cuda, Attend a, DType dtype) {
-  const bool tiles = dtype == DType::f16 && a.pairs() >= 16 && tiles_attend(a);
+// Splits the keys where that helps, with room for the parts.
+void split(CudaDevice& cuda, Attend& a, bool tiles) {
   a.splits = choose_splits(cuda, a, tiles);
   if (a.splits > 1) {
     const auto bytes = static_cast<size_t>(partial_floats(a)) * sizeof(float);
     a.partial = static_cast<float*>(cuda.scratch(1, bytes));
   }
+}
+
+void launch(CudaDevice& cuda, Attend a, DType dtype) {
+  const bool tiles = dtype == DType::f16 && a.pairs() >= 16 && tiles_attend(a);
+  split(cuda, a, tiles);
   if (tiles) {
     launch_tiles(cuda, a);
   } else {
@@ -240,27 +250,9 @@ void launch(CudaDevice& cuda, Attend a, DType dtype) {
 
 Attend attend_of(const CudaDevice& cuda, const StepAttention& s, int64_t most) {
   const int64_t stride = s.heads * s.head_dim;
-  Attend a{s.q,
-           s.out,
-           stride,
-           stride,
-           s.kv.k,
-           s.kv.v,
-           s.kv.head_stride,
-           static_cast<int>(s.heads),
-           static_cast<int>(s.kv_heads),
-           static_cast<int>(s.head_dim),
-           1,
-           most,
-           0,
-           s.scale,
-           0,
-           nullptr,
-           true,
-           1,
-           nullptr,
-           1,
-           s.position};
+  Attend a{s.q, s.out, stride, stride, s.kv.k, s.kv.v, s.kv.head_stride, static_cast<int>(s.heads),
+           static_cast<int>(s.kv_heads), static_cast<int>(s.head_dim), 1, most, 0, s.scale, 0,
+           nullptr, true, 1, nullptr, 1, s.position};
   a.splits = choose_splits(cuda, a, false);
   if (a.splits > 1) a.partial = s.partial;
   return a;
@@ -291,11 +283,7 @@ void attend_together(CudaDevice& cuda, Attend a, std::span<const Segment> segmen
   const Sequences sequences = gather(segments);
   a.rows = a.partial_rows = static_cast<int>(segments.size());
   for (const Segment& segment : segments) a.past = std::max(a.past, segment.past);
-  a.splits = choose_splits(cuda, a, false);
-  if (a.splits > 1) {
-    const auto bytes = static_cast<size_t>(partial_floats(a)) * sizeof(float);
-    a.partial = static_cast<float*>(cuda.scratch(1, bytes));
-  }
+  split(cuda, a, false);
   if (segments[0].kv.dtype == DType::f16) {
     launch_sequences<__half>(cuda, a, sequences);
   } else {
@@ -393,25 +381,11 @@ void attention(Device& device, const AttentionArgs& args) {
     const size_t together = sequences_of(args.segments.subspan(i));
     i += std::max<size_t>(1, together);
     if (segment.count == 0) continue;
-    const Attend a{args.q.row(segment.first),
-                   args.out.row(segment.first),
-                   args.q.stride,
-                   args.out.stride,
-                   segment.kv.k,
-                   segment.kv.v,
-                   segment.kv.head_stride,
-                   static_cast<int>(args.heads),
-                   static_cast<int>(args.kv_heads),
-                   static_cast<int>(args.head_dim),
-                   static_cast<int>(segment.count),
-                   segment.past,
-                   args.window,
-                   args.scale,
-                   args.softcap,
-                   slopes,
-                   args.causal,
-                   1,
-                   nullptr,
+    const Attend a{args.q.row(segment.first), args.out.row(segment.first), args.q.stride,
+                   args.out.stride, segment.kv.k, segment.kv.v, segment.kv.head_stride,
+                   static_cast<int>(args.heads), static_cast<int>(args.kv_heads),
+                   static_cast<int>(args.head_dim), static_cast<int>(segment.count), segment.past,
+                   args.window, args.scale, args.softcap, slopes, args.causal, 1, nullptr,
                    static_cast<int>(segment.count)};
     if (together > 1) {
       attend_together(cuda, a, args.segments.subspan(i - together, together));

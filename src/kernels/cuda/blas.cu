@@ -68,6 +68,18 @@ const Table& library() {
   return table;
 }
 
+// c [m, n] = op(a) op(b) + beta * c, column-major.
+void gemm_tf32(cublasHandle_t handle, cublasOperation_t op_a, cublasOperation_t op_b, int64_t m,
+               int64_t n, int64_t k, const float* a, int64_t lda, const float* b, int64_t ldb,
+               float beta, float* c, int64_t ldc) {
+  const float one = 1;
+  check(library().gemm_ex(handle, op_a, op_b, static_cast<int>(m), static_cast<int>(n),
+                          static_cast<int>(k), &one, a, CUDA_R_32F, static_cast<int>(lda), b,
+                          CUDA_R_32F, static_cast<int>(ldb), &beta, c, CUDA_R_32F,
+                          static_cast<int>(ldc), CUBLAS_COMPUTE_32F_FAST_TF32, CUBLAS_GEMM_DEFAULT),
+        "cublasGemmEx");
+}
+
 /// Copies the triangle that ssyrk wrote to the other one.
 __global__ void mirror_kernel(float* h, int64_t cols) {
   __shared__ float tile[32][33];
@@ -134,13 +146,8 @@ void gemm_f32(CudaDevice& device, const float* w, const float* x, float* y, int6
   const float one = 1;
   const cublasHandle_t handle = device.blas();
   if (math == FloatMath::tf32) {
-    check(library().gemm_ex(handle, CUBLAS_OP_T, CUBLAS_OP_N, static_cast<int>(out),
-                            static_cast<int>(tokens), static_cast<int>(in), &one, w, CUDA_R_32F,
-                            static_cast<int>(in), x, CUDA_R_32F, static_cast<int>(x_stride), &beta,
-                            y, CUDA_R_32F, static_cast<int>(y_stride), CUBLAS_COMPUTE_32F_FAST_TF32,
-                            CUBLAS_GEMM_DEFAULT),
-          "cublasGemmEx");
-    return;
+    return gemm_tf32(handle, CUBLAS_OP_T, CUBLAS_OP_N, out, tokens, in, w, in, x, x_stride, beta, y,
+                     y_stride);
   }
   check(
       library().sgemm(handle, CUBLAS_OP_T, CUBLAS_OP_N, static_cast<int>(out),
@@ -169,13 +176,8 @@ void syrk_f32(CudaDevice& device, const float* x, int64_t rows, int64_t cols, in
   const float one = 1;
   const cublasHandle_t handle = device.blas();
   if (math == FloatMath::tf32) {
-    check(library().gemm_ex(handle, CUBLAS_OP_N, CUBLAS_OP_T, static_cast<int>(cols),
-                            static_cast<int>(cols), static_cast<int>(rows), &one, x, CUDA_R_32F,
-                            static_cast<int>(stride), x, CUDA_R_32F, static_cast<int>(stride), &one,
-                            h, CUDA_R_32F, static_cast<int>(cols), CUBLAS_COMPUTE_32F_FAST_TF32,
-                            CUBLAS_GEMM_DEFAULT),
-          "cublasGemmEx");
-    return;
+    return gemm_tf32(handle, CUBLAS_OP_N, CUBLAS_OP_T, cols, cols, rows, x, stride, x, stride, one,
+                     h, cols);
   }
   // Lower in column-major is the upper triangle of row-major h.
   check(library().ssyrk(handle, CUBLAS_FILL_MODE_LOWER, CUBLAS_OP_N, static_cast<int>(cols),

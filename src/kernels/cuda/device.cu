@@ -1,3 +1,5 @@
+#include "kernels/cuda/device.h"
+
 #include <unistd.h>
 
 #include <algorithm>
@@ -7,17 +9,14 @@
 #include "base/format.h"
 #include "kernels/cuda.h"
 #include "kernels/cuda/blas.h"
-#include "kernels/cuda/device.h"
 
 namespace awq {
 namespace cuda {
 
 void check(cudaError_t status, const char* what) {
   if (status == cudaSuccess) return;
-  std::fprintf(stderr,
-               "awq: the GPU failed in %s: %s; its state is lost, start again (or use "
-               "--device cpu)\n",
-               what, cudaGetErrorString(status));
+  std::fprintf(stderr, "awq: the GPU failed in %s: %s; its state is lost, start again (or use "
+                       "--device cpu)\n", what, cudaGetErrorString(status));
   _exit(1);  // destructors would call into the lost device
 }
 
@@ -237,13 +236,7 @@ Result<std::vector<CudaDeviceInfo>> cuda_devices(bool with_free) {
   for (int i = 0; i < count; ++i) {
     cudaDeviceProp p;
     if (cudaGetDeviceProperties(&p, i) != cudaSuccess) continue;
-    CudaDeviceInfo info{i,
-                        p.name,
-                        p.major,
-                        p.minor,
-                        p.multiProcessorCount,
-                        p.totalGlobalMem,
-                        0,
+    CudaDeviceInfo info{i, p.name, p.major, p.minor, p.multiProcessorCount, p.totalGlobalMem, 0,
                         static_cast<uint64_t>(p.l2CacheSize)};
     size_t free = 0, total = 0;
     if (with_free && cudaSetDevice(i) == cudaSuccess &&

@@ -100,15 +100,15 @@ std::unique_ptr<PackedWeight> pack_quant(Device& device, const QuantWeight& weig
   return packed;
 }
 
-void matmul(Device& device, Matrix x, const PackedWeight& w, const float* bias, Matrix y) {
+static void multiply(Device& device, Matrix x, const PackedWeight& w, const float* bias, Matrix y,
+                     FloatMath math) {
   check_matmul(x, w, y);
   if (x.rows == 0) return;
   const auto& weight = static_cast<const CudaWeight&>(w);
   CudaDevice& cuda = cuda_device(device);
   switch (weight.kind) {
     case CudaWeight::Kind::floats:
-      return multiply_floats(cuda, x, static_cast<const FloatWeightCuda&>(weight), bias, y,
-                             FloatMath::f32);
+      return multiply_floats(cuda, x, static_cast<const FloatWeightCuda&>(weight), bias, y, math);
     case CudaWeight::Kind::tiles:
       return multiply_tiles(cuda, x, static_cast<const QuantTilesCuda&>(weight), bias, y);
     case CudaWeight::Kind::canonical:
@@ -116,13 +116,11 @@ void matmul(Device& device, Matrix x, const PackedWeight& w, const float* bias, 
   }
 }
 
+void matmul(Device& device, Matrix x, const PackedWeight& w, const float* bias, Matrix y) {
+  multiply(device, x, w, bias, y, FloatMath::f32);
+}
 void matmul_tf32(Device& device, Matrix x, const PackedWeight& w, const float* bias, Matrix y) {
-  const auto& weight = static_cast<const CudaWeight&>(w);
-  if (weight.kind != CudaWeight::Kind::floats) return matmul(device, x, w, bias, y);
-  check_matmul(x, w, y);
-  if (x.rows == 0) return;
-  multiply_floats(cuda_device(device), x, static_cast<const FloatWeightCuda&>(weight), bias, y,
-                  FloatMath::tf32);
+  multiply(device, x, w, bias, y, FloatMath::tf32);
 }
 
 }  // namespace awq::cuda

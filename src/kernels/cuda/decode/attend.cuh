@@ -47,8 +47,8 @@ struct Consumer<S>::Flash {
 #pragma unroll
     for (int c = 0; c < S::kHeadDim / 32; ++c) {
       const uint4 k = shared_load4(key + c * 64);
-      mma16(s, q[c].x, 0, q[c].y, 0, k.x, k.y);
-      mma16(s, q[c].z, 0, q[c].w, 0, k.z, k.w);
+      mma(s, {q[c].x, 0, q[c].y, 0}, k.x, k.y);
+      mma(s, {q[c].z, 0, q[c].w, 0}, k.z, k.w);
     }
     const float s0 = 2 * j < valid ? s[0] : -INFINITY, s1 = 2 * j + 1 < valid ? s[1] : -INFINITY;
     float top = fmaxf(s0, s1);

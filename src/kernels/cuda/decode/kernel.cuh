@@ -97,8 +97,19 @@ __global__ __launch_bounds__(S::kThreads + 32,
 #endif
 }
 
-/// Instances are spread over a few sources; null where there is none.
+/// Of 16 warps and raw codes, what DecodeTuning asks for by default; instances lie in sources of
+/// their own.
 using Kernel = void (*)(StepParams);
+template <int kHeadDim>
+Kernel default_kernel(int groups) {
+  if (groups == 1) return decode_kernel<Shape<16, 1, true, kHeadDim>>;
+  if (groups == 2) return decode_kernel<Shape<16, 2, true, kHeadDim>>;
+  return decode_kernel<Shape<16, 4, true, kHeadDim>>;
+}
+extern template Kernel default_kernel<64>(int groups);
+extern template Kernel default_kernel<128>(int groups);
+
+/// Null where there is no such instance.
 Kernel kernel_of(int warps, int groups, bool raw, int head_dim);
 
 }  // namespace awq::cuda::fused

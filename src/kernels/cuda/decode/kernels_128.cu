@@ -3,10 +3,6 @@
 
 namespace awq::cuda::fused {
 
-Kernel kernel_128(int groups) {
-  if (groups == 1) return decode_kernel<Shape<16, 1, true, 128>>;
-  if (groups == 2) return decode_kernel<Shape<16, 2, true, 128>>;
-  return decode_kernel<Shape<16, 4, true, 128>>;
-}
+template Kernel default_kernel<128>(int groups);
 
 }  // namespace awq::cuda::fused

@@ -3,10 +3,6 @@
 
 namespace awq::cuda::fused {
 
-Kernel kernel_64(int groups) {
-  if (groups == 1) return decode_kernel<Shape<16, 1, true, 64>>;
-  if (groups == 2) return decode_kernel<Shape<16, 2, true, 64>>;
-  return decode_kernel<Shape<16, 4, true, 64>>;
-}
+template Kernel default_kernel<64>(int groups);
 
 }  // namespace awq::cuda::fused

@@ -3,9 +3,6 @@
 
 namespace awq::cuda::fused {
 
-Kernel kernel_128(int groups);
-Kernel kernel_64(int groups);
-
 Kernel kernel_of(int warps, int groups, bool raw, int head_dim) {
   if (groups == 1 && head_dim == 128) {
     if (warps == 8 && raw) return decode_kernel<Shape<8, 1, true, 128>>;
@@ -13,7 +10,7 @@ Kernel kernel_of(int warps, int groups, bool raw, int head_dim) {
     if (!raw) return decode_kernel<Shape<16, 1, false, 128>>;
   }
   if (warps != 16 || !raw) return nullptr;
-  return head_dim == 128 ? kernel_128(groups) : kernel_64(groups);
+  return head_dim == 128 ? default_kernel<128>(groups) : default_kernel<64>(groups);
 }
 
 }  // namespace awq::cuda::fused

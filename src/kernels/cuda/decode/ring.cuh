@@ -5,12 +5,10 @@
 
 #include "kernels/cuda/decode/message.cuh"
 #include "kernels/cuda/decode/params.h"
+#include "kernels/cuda/tile_math.cuh"
 
 namespace awq::cuda::fused {
 
-__device__ __forceinline__ uint32_t shared_address(const void* p) {
-  return static_cast<uint32_t>(__cvta_generic_to_shared(p));
-}
 __device__ __forceinline__ void barrier_init(uint32_t barrier, int count) {
   asm volatile("mbarrier.init.shared.b64 [%0], %1;" ::"r"(barrier), "r"(count));
 }

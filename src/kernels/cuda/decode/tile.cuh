@@ -1,11 +1,8 @@
 // One tile (quant_tiles.h) times 128 activations, by one warp on tensor cores.
 #pragma once
 
-#include <cuda_fp16.h>
-
-#include <cstdint>
-
 #include "kernels/cuda/decode/params.h"
+#include "kernels/cuda/tile_math.cuh"
 
 namespace awq::cuda::fused {
 
@@ -30,25 +27,6 @@ __device__ __forceinline__ float2 floats_of(uint32_t halves) {
   return __half22float2(*reinterpret_cast<const __half2*>(&halves));
 }
 
-/// (word & kMask) | 0x64006400: halves 1024 + q, or 1024 + 16 q.
-template <uint32_t kMask>
-__device__ __forceinline__ uint32_t magic(uint32_t word) {
-  uint32_t r;
-  asm("lop3.b32 %0, %1, %2, %3, 0xEA;" : "=r"(r) : "r"(word), "n"(kMask), "r"(0x64006400));
-  return r;
-}
-__device__ __forceinline__ uint32_t subtract_halves(uint32_t a, uint32_t b) {
-  uint32_t r;
-  asm("sub.f16x2 %0, %1, %2;" : "=r"(r) : "r"(a), "r"(b));
-  return r;
-}
-__device__ __forceinline__ void mma16(float (&c)[4], uint32_t a0, uint32_t a1, uint32_t a2,
-                                      uint32_t a3, uint32_t b0, uint32_t b1) {
-  asm("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, "
-      "{%0,%1,%2,%3};"
-      : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
-      : "r"(a0), "r"(a1), "r"(a2), "r"(a3), "r"(b0), "r"(b1));
-}
 __device__ __forceinline__ void mma8(float (&c)[4], uint32_t a0, uint32_t a1, uint32_t b0) {
   asm("mma.sync.aligned.m16n8k8.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5}, {%6}, "
       "{%0,%1,%2,%3};"
@@ -77,8 +55,8 @@ __device__ __forceinline__ void multiply_tile(uint32_t codes, uint32_t meta, uin
 #pragma unroll
     for (int h = 0; h < 2; ++h) {
       const uint32_t b = zeros >> (8 * h);
-      z[h][0] = (b & 0x0f) * 0x10001u + 0x64006400u;
-      z[h][1] = (b & 0xf0) * 0x10001u + 0x64006400u;
+      z[h][0] = (b & 0x0f) * 0x10001u + kMagic;
+      z[h][1] = (b & 0xf0) * 0x10001u + kMagic;
     }
     float a[2][4] = {};
 #pragma unroll
@@ -99,7 +77,7 @@ __device__ __forceinline__ void multiply_tile(uint32_t codes, uint32_t meta, uin
             a1 = subtract_halves(a1, z[h][1]);
             a3 = subtract_halves(a3, z[h][1]);
           }
-          mma16(a[h], a0, a1, a2, a3, b0, b1);
+          mma(a[h], {a0, a1, a2, a3}, b0, b1);
         }
       }
     }
