@@ -4,7 +4,8 @@
 //
 //   cuda_decode_bench [SHAPE...]                  as of awq bench --synthetic (default llama-2-7b)
 //     --layers N  --depth 2048,8192  --tokens 200
-//     --tuning warps,stages,in_flight,raw,split_keys[,rotate]    may be repeated
+//     --bits 4
+//     --tuning stages,in_flight_bytes,split_keys,rotate,copies,worth_percent   may be repeated
 //     --times                                     where the time of a token goes
 #include <cuda_fp16.h>
 
@@ -29,6 +30,7 @@ struct Options {
   std::vector<int64_t> depths;
   std::vector<DecodeTuning> tunings;
   int64_t layers = 0, tokens = 200;
+  int bits = 4;
   bool times = false;
 };
 
@@ -105,11 +107,11 @@ uint64_t weight_bytes(const DecodeSpec& spec) {
 void print_times(int blocks, int layers, const std::vector<long long>& stamps) {
   const char* names[] = {"qkv", "attention", "o", "gate/up", "down"};
   const auto at = [&](int op, int event, int block) {
-    return stamps[static_cast<size_t>((op * 3 + event) * blocks + block)];
+    return stamps[static_cast<size_t>((op * 4 + event) * blocks + block)];
   };
-  std::printf("    mean clocks of one token's layers: input waited for, multiplied, posted\n");
+  std::printf("    mean clocks of one token's layers: input waited for, multiplied, others waited for, posted\n");
   for (int o = 0; o < 5; ++o) {
-    double wait = 0, work = 0, post = 0;
+    double wait = 0, own = 0, work = 0, post = 0;
     long count = 0;
     for (int op = 5 + o; op < layers * 5; op += 5) {
       for (int b = 0; b < blocks; ++b) {
@@ -119,15 +121,16 @@ void print_times(int blocks, int layers, const std::vector<long long>& stamps) {
           work += static_cast<double>(end - before);
         } else {
           wait += static_cast<double>(begin - before);
-          work += static_cast<double>(at(op, 1, b) - begin);
+          own += static_cast<double>(at(op, 3, b) - begin);
+          work += static_cast<double>(at(op, 1, b) - at(op, 3, b));
           post += static_cast<double>(end - at(op, 1, b));
         }
         ++count;
       }
     }
     if (count > 0) {
-      std::printf("    %-10s %7.0f %7.0f %7.0f\n", names[o], wait / count, work / count,
-                  post / count);
+      std::printf("    %-10s %7.0f %7.0f %7.0f %7.0f\n", names[o], wait / count, own / count,
+                  work / count, post / count);
     }
   }
 }
@@ -155,10 +158,10 @@ void measure_depth(CudaDevice& device, const DecodeSpec& spec, const DecodeTunin
                   4;
   const double bytes = static_cast<double>(weight_bytes(spec)) + kv;
   std::printf(
-      "  warps %2d stages %2d in flight %2d %s split %4d rotate %d depth %5ld: %7.4f ms "
+      "  stages %2d in flight %6d split %4d rotate %d copies %d worth %.2f depth %5ld: %7.4f ms "
       "%6.1f tok/s  %.4f GB  %5.1f%% of roof  (step() %.4f ms)\n",
-      tuning.warps, tuning.stages, tuning.in_flight, tuning.raw ? "raw  " : "exact",
-      tuning.split_keys, tuning.rotate, static_cast<long>(depth), t, 1e3 / t, bytes * 1e-9,
+      tuning.stages, tuning.in_flight, tuning.split_keys, tuning.rotate, tuning.copies,
+      tuning.worth, static_cast<long>(depth), t, 1e3 / t, bytes * 1e-9,
       bytes * 1e3 / t / roof * 100, median(single));
   std::fflush(stdout);
 }
@@ -166,7 +169,7 @@ void measure_depth(CudaDevice& device, const DecodeSpec& spec, const DecodeTunin
 void measure(Device& base, const Ops& ops, const std::string& shape, const Options& options,
              double roof) {
   CudaDevice& device = cuda_device(base);
-  const Model model = value_or_exit(make_synthetic_model({shape, 4, 128, options.layers}, ops));
+  const Model model = value_or_exit(make_synthetic_model({shape, options.bits, 128, options.layers}, ops));
   const int64_t deepest = *std::max_element(options.depths.begin(), options.depths.end());
   KvCache cache(base, model.arch, deepest + options.tokens + 64, DType::f16);
   const auto views = filled_caches(device, cache, model.arch.sizes.layers);
@@ -177,7 +180,7 @@ void measure(Device& base, const Ops& ops, const std::string& shape, const Optio
     DeviceBuffer times;
     std::vector<long long> stamps;
     if (options.times) {
-      stamps.resize(static_cast<size_t>((layers * 5 + 1) * 3 * blocks));
+      stamps.resize(static_cast<size_t>((layers * 5 + 1) * 4 * blocks));
       times = DeviceBuffer(base, stamps.size() * sizeof(long long));
       base.upload(times.data(), stamps.data(), times.size());
       tuning.times = times.as<long long>();
@@ -210,12 +213,12 @@ std::vector<int64_t> numbers(const char* text) {
 
 DecodeTuning tuning_of(const std::vector<int64_t>& v) {
   DecodeTuning t;
-  if (v.size() > 0) t.warps = static_cast<int>(v[0]);
-  if (v.size() > 1) t.stages = static_cast<int>(v[1]);
-  if (v.size() > 2) t.in_flight = static_cast<int>(v[2]);
-  if (v.size() > 3) t.raw = v[3] != 0;
-  if (v.size() > 4) t.split_keys = static_cast<int>(v[4]);
-  if (v.size() > 5) t.rotate = v[5] != 0;
+  if (v.size() > 0) t.stages = static_cast<int>(v[0]);
+  if (v.size() > 1) t.in_flight = static_cast<int>(v[1]);
+  if (v.size() > 2) t.split_keys = static_cast<int>(v[2]);
+  if (v.size() > 3) t.rotate = v[3] != 0;
+  if (v.size() > 4) t.copies = v[4] != 0;
+  if (v.size() > 5) t.worth = static_cast<double>(v[5]) * 0.01;
   return t;
 }
 
@@ -230,6 +233,8 @@ Options parse(int argc, char** argv) {
       options.layers = std::atol(next), ++i;
     } else if (arg == "--tokens") {
       options.tokens = std::max(1L, std::atol(next)), ++i;
+    } else if (arg == "--bits") {
+      options.bits = std::atoi(next), ++i;
     } else if (arg == "--depth") {
       options.depths = numbers(next), ++i;
     } else if (arg == "--tuning") {

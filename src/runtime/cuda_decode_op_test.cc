@@ -47,16 +47,17 @@ class CudaDecode : public CudaTest {
   }
 };
 
-// Decoders of other sizes than Llama's own, with random INT4 weights.
-struct Shape4 {
+// Decoders of other sizes than Llama's own, with random weights.
+struct DecoderShape {
   const char* name;
   Sizes sizes;
   int64_t group;
-  DType head = DType::f16;  // u8: INT4 too
+  DType head = DType::f16;  // u8: as the linears
   RopePairing pairing = RopePairing::half;
+  int bits = 4;
 };
 
-Model shaped_model(const Shape4& shape, const Ops& ops) {
+Model shaped_model(const DecoderShape& shape, const Ops& ops) {
   Model model;
   model.arch = test_arch({});
   model.arch.sizes = shape.sizes;
@@ -79,7 +80,7 @@ Model shaped_model(const Shape4& shape, const Ops& ops) {
   };
   uint64_t seed = 0;
   const auto packed = [&](int64_t out, int64_t in) {
-    return random_packed_weight(ops, QuantFormat{4, shape.group, false}, out, in, ++seed);
+    return random_packed_weight(ops, QuantFormat{shape.bits, shape.group, false}, out, in, ++seed);
   };
   const auto norm = [&] {
     return upload_floats(*ops.device, random.values(sizes.hidden, 0.3f, 1));
@@ -101,7 +102,7 @@ Model shaped_model(const Shape4& shape, const Ops& ops) {
   return model;
 }
 
-class CudaDecodeShapes : public CudaDecode, public testing::WithParamInterface<Shape4> {};
+class CudaDecodeShapes : public CudaDecode, public testing::WithParamInterface<DecoderShape> {};
 
 TEST_P(CudaDecodeShapes, PersistentKernelEqualsTheWalk) {
   const Model model = shaped_model(GetParam(), cuda);
@@ -146,24 +147,60 @@ TEST_P(CudaDecodeShapes, PersistentKernelEqualsTheWalk) {
 INSTANTIATE_TEST_SUITE_P(
     , CudaDecodeShapes,
     testing::Values(
-        Shape4{"smol_g128", {3, 576, 9, 3, 64, 1536, 1024, 4096}, 128},
-        Shape4{"smol_g64_bf16_head", {3, 576, 9, 3, 64, 1536, 1000, 4096}, 64, DType::bf16},
-        Shape4{"smol_g32_int4_head",
+        DecoderShape{"smol_g128", {3, 576, 9, 3, 64, 1536, 1024, 4096}, 128},
+        DecoderShape{"smol_g64_bf16_head", {3, 576, 9, 3, 64, 1536, 1000, 4096}, 64, DType::bf16},
+        DecoderShape{"smol_g32_int4_head",
                {2, 576, 9, 3, 64, 1536, 1024, 4096},
                32,
                DType::u8,
                RopePairing::interleaved},
-        Shape4{"mha_128", {3, 1024, 8, 8, 128, 2816, 1024, 4096}, 128},
-        Shape4{"mha_per_channel", {2, 1024, 8, 8, 128, 2816, 1024, 4096}, 0},
-        Shape4{"gqa_8_int4_head", {3, 2048, 16, 2, 128, 5632, 4100, 4096}, 128, DType::u8},
-        Shape4{"gqa_4_g64",
+        DecoderShape{"mha_128", {3, 1024, 8, 8, 128, 2816, 1024, 4096}, 128},
+        DecoderShape{"mha_per_channel", {2, 1024, 8, 8, 128, 2816, 1024, 4096}, 0},
+        DecoderShape{"gqa_8_int4_head", {3, 2048, 16, 2, 128, 5632, 4100, 4096}, 128, DType::u8},
+        DecoderShape{"gqa_4_g64",
                {3, 1024, 8, 2, 128, 2752, 1024, 4096},
                64,
                DType::f16,
                RopePairing::interleaved},
-        Shape4{"llama_3_8b", {2, 4096, 32, 8, 128, 14336, 128256, 4096}, 128},
-        Shape4{"llama_2_13b", {2, 5120, 40, 40, 128, 13824, 32000, 4096}, 128},
-        Shape4{"llama_2_70b", {1, 8192, 64, 8, 128, 28672, 32000, 4096}, 128}),
+        DecoderShape{"int2_g128",
+                     {2, 1024, 8, 2, 128, 2816, 1024, 4096},
+                     128,
+                     DType::u8,
+                     RopePairing::half,
+                     2},
+        DecoderShape{"int2_g64",
+                     {2, 1536, 12, 4, 128, 2752, 1024, 4096},
+                     64,
+                     DType::f16,
+                     RopePairing::half,
+                     2},
+        DecoderShape{"int3_g64",
+                     {2, 1536, 12, 12, 128, 2752, 1024, 4096},
+                     64,
+                     DType::u8,
+                     RopePairing::half,
+                     3},
+        DecoderShape{"int3_g128",
+                     {2, 4096, 32, 32, 128, 11008, 32000, 4096},
+                     128,
+                     DType::f16,
+                     RopePairing::half,
+                     3},
+        DecoderShape{"int8_g64",
+                     {2, 1536, 12, 2, 128, 2752, 1024, 4096},
+                     64,
+                     DType::u8,
+                     RopePairing::half,
+                     8},
+        DecoderShape{"int8_g128",
+                     {2, 4096, 32, 32, 128, 11008, 32000, 4096},
+                     128,
+                     DType::bf16,
+                     RopePairing::half,
+                     8},
+        DecoderShape{"llama_3_8b", {2, 4096, 32, 8, 128, 14336, 128256, 4096}, 128},
+        DecoderShape{"llama_2_13b", {2, 5120, 40, 40, 128, 13824, 32000, 4096}, 128},
+        DecoderShape{"llama_2_70b", {1, 8192, 64, 8, 128, 28672, 32000, 4096}, 128}),
     [](const auto& param) { return std::string(param.param.name); });
 
 TEST_F(CudaDecode, EqualsTheWalkOnTheCpu) {
@@ -176,7 +213,7 @@ TEST_F(CudaDecode, EqualsTheWalkOnTheCpu) {
 }
 
 TEST_F(CudaDecode, QuantizedEqualsTheWalkAndItself) {
-  for (const int bits : {4, 3}) {
+  for (const int bits : {2, 3, 4, 8}) {
     const auto model = make_synthetic_model({"llama-2-7b", bits, 128, 2}, cuda);
     ASSERT_TRUE(model.ok());
     Engine engine(*model);

@@ -42,15 +42,16 @@ struct Consumer<S>::Flash {
   __device__ __forceinline__ void take(uint32_t keys, uint32_t values, int valid, int lane) {
     constexpr int kRow = S::kHeadDim * 2;
     const int g = lane >> 2, j = lane & 3;
-    float s[4] = {};
+    float s[4] = {}, t[4] = {};  // two sums: a chain of products takes its time
     const uint32_t key = keys + min(g, valid - 1) * kRow + j * 16;
 #pragma unroll
     for (int c = 0; c < S::kHeadDim / 32; ++c) {
       const uint4 k = shared_load4(key + c * 64);
       mma(s, {q[c].x, 0, q[c].y, 0}, k.x, k.y);
-      mma(s, {q[c].z, 0, q[c].w, 0}, k.z, k.w);
+      mma(t, {q[c].z, 0, q[c].w, 0}, k.z, k.w);
     }
-    const float s0 = 2 * j < valid ? s[0] : -INFINITY, s1 = 2 * j + 1 < valid ? s[1] : -INFINITY;
+    const float s0 = 2 * j < valid ? s[0] + t[0] : -INFINITY;
+    const float s1 = 2 * j + 1 < valid ? s[1] + t[1] : -INFINITY;
     float top = fmaxf(s0, s1);
     top = fmaxf(top, __shfl_xor_sync(~0u, top, 1));
     top = fmaxf(top, __shfl_xor_sync(~0u, top, 2));
@@ -128,24 +129,22 @@ __device__ __forceinline__ void Consumer<S>::stage_query(int head, bool last, in
   }
 }
 
-// Runs of kUnitKeys keys: a slot of keys, a slot of values. Teams of eight warps take them in turn,
-// a warp eight keys, or twice eight.
+// Runs of kUnitKeys keys: a slot of keys, a slot of values. All warps share a run, eight keys at a
+// time.
 template <class S>
 __device__ __forceinline__ void Consumer<S>::walk_keys(Flash& f, int part, int splits) {
-  const int team = warp_ / kChunkTiles, place = warp_ % kChunkTiles;
   const int runs = (position_ + kUnitKeys - 1) / kUnitKeys;
   const int begin = part * runs / splits, end = (part + 1) * runs / splits;
   Cursor c = cursor_;
-  c.advance(2 * team, p_.stages);
-  for (int run = begin + team; run < end; run += S::kTeams) {
+#pragma unroll 1
+  for (int run = begin; run < end; ++run) {
     Cursor values = c;
     values.advance(1, p_.stages);
-    barrier_wait(ring_.full(c), c.phase, "keys");
-    barrier_wait(ring_.full(values), values.phase, "values");
-    __syncwarp();
+    warp_wait(ring_.full(c), c.phase, "keys");
+    warp_wait(ring_.full(values), values.phase, "values");
     const int count = min(kUnitKeys, position_ - run * kUnitKeys);
 #pragma unroll 1
-    for (int key = place * 8; key < count; key += kChunkTiles * 8) {
+    for (int key = warp_ * 8; key < count; key += kWarps * 8) {
       f.take(ring_.slot(c) + key * kHeadDim * 2, ring_.slot(values) + key * kHeadDim * 2,
              min(8, count - key), lane_);
     }
@@ -154,9 +153,9 @@ __device__ __forceinline__ void Consumer<S>::walk_keys(Flash& f, int part, int s
       barrier_arrive(ring_.empty(c));
       barrier_arrive(ring_.empty(values));
     }
-    c.advance(2 * S::kTeams, p_.stages);
+    c.advance(2, p_.stages);
   }
-  cursor_.advance(2 * (end - begin), p_.stages);
+  cursor_ = c;
 }
 
 // The warps' sums lie over those of the activations and rows, which nobody needs now:

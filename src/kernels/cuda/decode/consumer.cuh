@@ -1,9 +1,9 @@
 // What the warps that calculate have in common, and how activations reach them.
 //
-// Tile t of a strip belongs to warp t % kWarps: a warp needs only its own tiles' activations,
-// fetches them itself and waits for nobody else of its block. Activations lie in shared memory as
-// halves, times the norm's weight and a power of two that keeps them in range; the norm's 1 / rms
-// is applied to the sums.
+// A warp has two neighbouring tiles of every chunk of its team. It needs only its own tiles'
+// activations, fetches them itself and waits for nobody else of its block. Activations lie in shared memory in
+// fixed point (tile.cuh), times the norm's weight; the norm's 1 / rms is applied to the sums. A
+// head of halves takes halves, times a power of two as well that keeps them in range.
 #pragma once
 
 #include <cuda_bf16.h>
@@ -13,11 +13,10 @@
 
 namespace awq::cuda::fused {
 
-template <int kWarps_, int kGroups_, bool kRaw_, int kHeadDim_>
+template <int kBits_, int kGroups_, int kHeadDim_>
 struct Shape {
-  static constexpr int kWarps = kWarps_, kGroups = kGroups_, kHeadDim = kHeadDim_;
-  static constexpr bool kRaw = kRaw_;
-  static constexpr int kTeams = kWarps / kChunkTiles;  ///< each takes every kTeams-th chunk
+  static constexpr int kWarps = 8, kBits = kBits_, kGroups = kGroups_, kHeadDim = kHeadDim_;
+  static constexpr int kTeams = kWarps / kTeamWarps;  ///< each takes every kTeams-th chunk
   static constexpr int kThreads = kWarps * 32;
 };
 
@@ -76,8 +75,12 @@ class Consumer {
   __device__ __forceinline__ void run();  // kernel.cuh
 
  private:
+  __device__ __forceinline__ void run_product(int product, int layer, uint32_t epoch);  // kernel.cuh
+
   static constexpr int kWarps = S::kWarps, kHeadDim = S::kHeadDim;
-  static constexpr int kUnitKeys = Producer<S::kGroups, kHeadDim>::kUnitKeys;
+  static constexpr int kBits = S::kBits, kGroups = S::kGroups;
+  static constexpr int kUnitKeys = slot_keys(kBits, kHeadDim);
+  static constexpr int kFactBytes = 4 * (1 + kGroups);  // of a tile's activations
 
   // All warps but the producer's.
   __device__ __forceinline__ void sync() const {
@@ -86,6 +89,11 @@ class Consumer {
   // Makes the compiler forget what it knows of these: else it keeps every address of every phase of
   // a layer in registers across all layers, which there are none for.
   __device__ __forceinline__ void forget() { asm volatile("" : "+r"(lane_), "+r"(warp_)); }
+  // A warp's tiles: two, then two more kPairStride further on.
+  static constexpr int kPairStride = S::kTeams * kChunkTiles;
+  __device__ __forceinline__ int first_tile() const {
+    return warp_ / kTeamWarps * kChunkTiles + warp_ % kTeamWarps * 2;
+  }
   __device__ __forceinline__ int thread() const { return warp_ * 32 + lane_; }
   template <class T>
   __device__ __forceinline__ T* at(int offset) const {
@@ -93,21 +101,22 @@ class Consumer {
   }
   // Where a matrix stands in `times`: qkv, attention, o, gate/up, down of each layer, then the
   // head.
-  template <Product kProduct>
-  __device__ __forceinline__ int op_index(int layer) const {
-    if (kProduct == kHead) return p_.layers * 5;
-    return layer * 5 + (kProduct == kQkv ? 0 : kProduct + 1);
+  __device__ __forceinline__ int op_index(int product, int layer) const {
+    if (product == kHead) return p_.layers * 5;
+    return layer * 5 + (product == kQkv ? 0 : product + 1);
   }
-  // Clocks of a token: 0 the input is there, 1 multiplied, 2 posted.
+  // Clocks of a token: 0 the first warp has its input, 3 it has multiplied, 1 all have, 2 posted.
   __device__ __forceinline__ void mark(int op, int event) const {
     if (p_.times != nullptr && threadIdx.x == 0) {
-      p_.times[(op * 3 + event) * gridDim.x + blockIdx.x] = clock64();
+      p_.times[(op * 4 + event) * gridDim.x + blockIdx.x] = clock64();
     }
   }
 
   // consumer.cuh: activations.
-  __device__ __forceinline__ void store_tile(int tile, const float (&v)[4], bool live);
-  template <bool kNorm, int kAtOnce>
+  template <bool kHalves, int kCount>
+  __device__ __forceinline__ void store_tiles(const int (&tile)[kCount], int tiles,
+                                              const float (&v)[kCount][4]);
+  template <bool kNorm, bool kHalves = false>
   __device__ __forceinline__ void stage(const float* message, uint32_t epoch, const float* norm,
                                         const MatrixArgs& m);
   __device__ __forceinline__ void stage_embedding(const float* norm);
@@ -117,13 +126,9 @@ class Consumer {
 
   // matrix.cuh
   __device__ __forceinline__ void multiply(int tiles, int begin, int end, float (&y)[2][2]);
-  template <Product kProduct>
-  __device__ __forceinline__ void run_matrix(int layer, uint32_t epoch);
-  template <Product kProduct>
-  __device__ __forceinline__ void finish(const Share& share, int unit, int slot, int layer,
-                                         uint32_t epoch, bool prefetched, uint32_t word);
-  template <Product kProduct>
-  __device__ __forceinline__ const float* residual_of(int row) const;
+  __device__ __forceinline__ void run_matrix(int product, int layer, uint32_t epoch);
+  __device__ __forceinline__ void finish(int product, const Share& share, int unit, int slot,
+                                         int layer, uint32_t epoch, bool prefetched, uint32_t word);
 
   // attend.cuh
   struct Flash;
@@ -137,7 +142,7 @@ class Consumer {
   // head.cuh
   template <class T>
   __device__ __forceinline__ void run_table();
-  __device__ __forceinline__ void run_head(int step, uint32_t epoch);
+  __device__ __forceinline__ void run_head_table(uint32_t epoch);
   __device__ __forceinline__ void next_token(int step);
 
   const StepParams& p_;
@@ -151,28 +156,34 @@ class Consumer {
   float scale_ = 1;    // of staged activations under a norm: a power of two
   float inverse_ = 1;  // undoes it and divides by the rms
   int token_ = 0, position_ = 0;
+  uint32_t step_ = 0;  // of all launches, from 1
   Best best_;
 };
 
-// Four values of each lane become the halves of a tile, and their sums by group.
+// Four values of each lane become the activations of a tile, or halves: of kCount tiles at once.
 template <class S>
-__device__ __forceinline__ void Consumer<S>::store_tile(int tile, const float (&v)[4], bool live) {
-  uint2 halves = {0, 0};
-  if (live) {
+template <bool kHalves, int kCount>
+__device__ __forceinline__ void Consumer<S>::store_tiles(const int (&tile)[kCount], int tiles,
+                                                         const float (&v)[kCount][4]) {
+  if constexpr (kHalves) {
     constexpr float kMost = 65504;  // a half's; beyond it there would be infinities
     const auto clamp = [](float x) { return fminf(fmaxf(x, -kMost), kMost); };
-    const __half2 a = __floats2half2_rn(clamp(v[0]), clamp(v[1]));
-    const __half2 b = __floats2half2_rn(clamp(v[2]), clamp(v[3]));
-    halves = {*reinterpret_cast<const uint32_t*>(&a), *reinterpret_cast<const uint32_t*>(&b)};
-  }
-  *at<uint2>(p_.at.x + tile * 256 + lane_ * 8) = halves;
-  if constexpr (S::kRaw) {
-    constexpr int kLanes = 32 / S::kGroups;
-    const float2 a = floats_of(halves.x), b = floats_of(halves.y);
-    const float sum = warp_sum((a.x + a.y) + (b.x + b.y), kLanes);
-    if (lane_ % kLanes == 0) {
-      at<float>(p_.at.sums_of_x)[tile * S::kGroups + lane_ / kLanes] = sum;
+#pragma unroll
+    for (int i = 0; i < kCount; ++i) {
+      if (tile[i] >= tiles) continue;
+      const __half2 a = __floats2half2_rn(clamp(v[i][0]), clamp(v[i][1]));
+      const __half2 b = __floats2half2_rn(clamp(v[i][2]), clamp(v[i][3]));
+      *at<uint2>(p_.at.x + tile[i] * 256 + lane_ * 8) = {*reinterpret_cast<const uint32_t*>(&a),
+                                                        *reinterpret_cast<const uint32_t*>(&b)};
     }
+  } else {
+    TilePlace to[kCount];
+#pragma unroll
+    for (int i = 0; i < kCount; ++i) {
+      to[i] = {ring_.base + p_.at.x + tile[i] * 256, ring_.base + p_.at.facts + tile[i] * kFactBytes,
+               tile[i] < tiles};
+    }
+    store_activations<kBits, kGroups, kCount>(to, lane_, v);
   }
 }
 
@@ -194,64 +205,69 @@ __device__ __forceinline__ void Consumer<S>::read_squares() {
   scale_ = __uint_as_float(__float_as_uint(inverse) & 0x7f800000u) * 0.0625f;
 }
 
-// This warp's tiles of a message. All loads of a round leave before the first is looked at; what
-// was not there yet is asked for again, all together.
+// This warp's tiles of a message, four at a time: the loads of the next four are on their way while
+// these are worked on. What was not there yet is asked for again, all together.
 template <class S>
-template <bool kNorm, int kAtOnce>
+template <bool kNorm, bool kHalves>
 __device__ __forceinline__ void Consumer<S>::stage(const float* message, uint32_t epoch,
                                                    const float* norm, const MatrixArgs& m) {
+  constexpr int kCount = 4, kRound = kCount / 2 * kPairStride;
+  const auto tile_of = [](int i) { return i / 2 * kPairStride + i % 2; };  // from a round's first
   forget();
   float squares = 0;
+  uint4 v[kCount];
+  float4 w[kNorm ? kCount : 1];
+  const auto load = [&](int first) {
+    const int place = first * 128 + lane_ * 4;
+#pragma unroll
+    for (int i = 0; i < kCount; ++i) {
+      const bool live = place + tile_of(i) * 128 < m.inputs;
+      v[i] = make_uint4(epoch, epoch, epoch, epoch);  // fresh zeros, nearly, where there is nothing
+      load_words_if(live, v[i], message + place + tile_of(i) * 128);
+      if constexpr (kNorm) {
+        w[i] = make_float4(0, 0, 0, 0);
+        if (live) w[i] = __ldg(reinterpret_cast<const float4*>(norm + place + tile_of(i) * 128));
+      }
+    }
+  };
+  int first = first_tile();
+  if (first < m.tiles) load(first);
 #pragma unroll 1
-  for (int first = warp_; first < m.tiles; first += kWarps * kAtOnce) {
-    constexpr int kStride = kWarps * 128;  // from load to load
-    const int place = first * 128 + lane_ * 4, left = m.inputs - place;
-    const float *from = message + place, *weights = norm + place;
-    const auto live = [&](int i) { return i * kStride < left; };
-    uint4 v[kAtOnce];
-    float4 w[kNorm ? kAtOnce : 1];
-    // Zeros first: else what a lane does not load stays alive from one use of the registers to the
-    // next, through all other phases.
-#pragma unroll
-    for (int i = 0; i < kAtOnce; ++i) {
-      v[i] = make_uint4(0, 0, 0, 0);
-      if (kNorm) w[i] = make_float4(0, 0, 0, 0);
-    }
-#pragma unroll
-    for (int i = 0; i < kAtOnce; ++i) {
-      if (kNorm && live(i)) w[i] = __ldg(reinterpret_cast<const float4*>(weights + i * kStride));
-    }
-#pragma unroll
-    for (int i = 0; i < kAtOnce; ++i) {
-      if (live(i)) v[i] = load_words(from + i * kStride);
-    }
+  for (; first < m.tiles; first += kRound) {
+    const float* from = message + first * 128 + lane_ * 4;
     Spin spin;
-    for (bool all = false; !all;) {
-      all = true;
+    while (true) {
+      bool all = true;
 #pragma unroll
-      for (int i = 0; i < kAtOnce; ++i) {
-        if (live(i) && !fresh(v[i], epoch)) {
-          v[i] = load_words(from + i * kStride);
-          all = false;
-        }
+      for (int i = 0; i < kCount; ++i) all &= fresh(v[i], epoch);
+      if (__all_sync(~0u, all)) break;
+#pragma unroll
+      for (int i = 0; i < kCount; ++i) {
+        load_words_if(!fresh(v[i], epoch), v[i], from + tile_of(i) * 128);
       }
-      if (!all) spin.turn("activations of width", m.inputs);
+      spin.turn("activations of width", m.inputs);
     }
+    int tile[kCount];
+    float x[kCount][4];
+#pragma unroll
+    for (int i = 0; i < kCount; ++i) {
+      tile[i] = first + tile_of(i);
+      const bool live = tile[i] * 128 + lane_ * 4 < m.inputs;
+      const uint32_t words[4] = {v[i].x, v[i].y, v[i].z, v[i].w};
+#pragma unroll
+      for (int k = 0; k < 4; ++k) x[i][k] = live ? value_of(words[k]) : 0;
+      if constexpr (kNorm) {
+        squares += (x[i][0] * x[i][0] + x[i][1] * x[i][1]) +
+                   (x[i][2] * x[i][2] + x[i][3] * x[i][3]);
+        x[i][0] *= w[i].x * scale_;
+        x[i][1] *= w[i].y * scale_;
+        x[i][2] *= w[i].z * scale_;
+        x[i][3] *= w[i].w * scale_;
+      }
+    }
+    if (first + kRound < m.tiles) load(first + kRound);
     __syncwarp();
-#pragma unroll
-    for (int i = 0; i < kAtOnce; ++i) {
-      const int tile = first + i * kWarps;
-      if (tile >= m.tiles) break;
-      float x[4] = {value_of(v[i].x), value_of(v[i].y), value_of(v[i].z), value_of(v[i].w)};
-      if (kNorm && live(i)) {
-        squares += (x[0] * x[0] + x[1] * x[1]) + (x[2] * x[2] + x[3] * x[3]);
-        x[0] *= w[i].x * scale_;
-        x[1] *= w[i].y * scale_;
-        x[2] *= w[i].z * scale_;
-        x[3] *= w[i].w * scale_;
-      }
-      store_tile(tile, x, live(i));
-    }
+    store_tiles<kHalves, kCount>(tile, m.tiles, x);
   }
   if (kNorm) keep_squares(squares);
   __syncwarp();
@@ -263,7 +279,7 @@ __device__ __forceinline__ void Consumer<S>::stage_embedding(const float* norm) 
   forget();
   float squares = 0;
 #pragma unroll 1
-  for (int tile = warp_; tile < m.tiles; tile += kWarps) {
+  for (int i = 0, tile = first_tile(); tile < m.tiles; ++i, tile += i % 2 ? 1 : kPairStride - 1) {
     const int place = tile * 128 + lane_ * 4;
     float x[4] = {};
     if (place < m.inputs) {
@@ -276,7 +292,9 @@ __device__ __forceinline__ void Consumer<S>::stage_embedding(const float* norm) 
       x[2] = v.z * w.z * scale_;
       x[3] = v.w * w.w * scale_;
     }
-    store_tile(tile, x, place < m.inputs);
+    const int one[1] = {tile};
+    const float values[1][4] = {{x[0], x[1], x[2], x[3]}};
+    store_tiles<false, 1>(one, m.tiles, values);
   }
   keep_squares(squares);
   __syncwarp();

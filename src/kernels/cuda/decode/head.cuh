@@ -25,18 +25,18 @@ __device__ __forceinline__ void Consumer<S>::run_table() {
   sync();  // the activations of all warps
   read_squares();
   const uint32_t x = ring_.base + p_.at.x + lane_ * 16;
-  const int team = warp_ / kChunkTiles, place = warp_ % kChunkTiles;
+  const int team = warp_ / kTeamWarps, place = warp_ % kTeamWarps;
   const int slots = (share.end - share.begin + p_.head_rows - 1) / p_.head_rows;
   Cursor c = cursor_;
   c.advance(team, p_.stages);
   for (int slot = team; slot < slots; slot += S::kTeams) {
     const int first = share.begin + slot * p_.head_rows;
     const int count = min(p_.head_rows, share.end - first);
-    // Row r of the team's rows is warp r % 8's, also where a slot holds fewer than eight.
-    const int skip = (place - slot / S::kTeams * p_.head_rows) & (kChunkTiles - 1);
-    barrier_wait(ring_.full(c), c.phase, "rows of the head");  // also without a row in it: in step
-    __syncwarp();
-    for (int row = skip; row < count; row += kChunkTiles) {
+    // Row r of the team's rows is warp r % 4's, also where a slot holds fewer than four.
+    const int skip = (place - slot / S::kTeams * p_.head_rows) & (kTeamWarps - 1);
+    // Also without a row in it: in step.
+    warp_wait(ring_.full(c), c.phase, "rows of the head");
+    for (int row = skip; row < count; row += kTeamWarps) {
       const uint32_t w = ring_.slot(c) + row * p_.hidden * 2 + lane_ * 16;
       float a = 0, b = 0;
 #pragma unroll 4
@@ -56,21 +56,16 @@ __device__ __forceinline__ void Consumer<S>::run_table() {
       best_.take(logit, first + row);
     }
     __syncwarp();
-    if (lane_ == 0) barrier_arrive(ring_.empty(c));
+    if (lane_ == 0) barrier_arrive(ring_.empty(c), S::kTeams);
     c.advance(S::kTeams, p_.stages);
   }
   cursor_.advance(slots, p_.stages);
 }
 
 template <class S>
-__device__ __forceinline__ void Consumer<S>::run_head(int step, uint32_t epoch) {
-  best_ = Best();
-  const Share share(p_, starts_, kHead, 0);
-  if (share.begin == share.end) return;
-  stage<true, 4>(p_.x_attn, epoch, p_.final_norm, p_.matrix[kHead]);
-  if (p_.head_kind == Table::tiles) {
-    run_matrix<kHead>(0, p_.first_step + step + 1);  // its parts are posted once a step
-  } else if (p_.head_kind == Table::f16) {
+__device__ __forceinline__ void Consumer<S>::run_head_table(uint32_t epoch) {
+  stage<true, true>(p_.x_attn, epoch, p_.final_norm, p_.matrix[kHead]);
+  if (p_.head_kind == Table::f16) {
     run_table<__half>();
   } else {
     run_table<__nv_bfloat16>();
@@ -82,7 +77,7 @@ __device__ __forceinline__ void Consumer<S>::run_head(int step, uint32_t epoch) 
 // block without work may still read the one while others are a step ahead.
 template <class S>
 __device__ __forceinline__ void Consumer<S>::next_token(int step) {
-  const uint32_t epoch = p_.first_step + step + 1;
+  const uint32_t epoch = step_;
   uint64_t* posts = p_.best + (epoch & 1) * gridDim.x;
   const bool wanted = p_.ids != nullptr && (step + 1 < p_.steps || blockIdx.x == 0);
   __threadfence();

@@ -14,57 +14,62 @@
 
 namespace awq::cuda::fused {
 
+// One matrix, where this block has a share of it. There is one copy of this code for all five: what
+// a layer runs through should fit the instruction cache.
+template <class S>
+__device__ __forceinline__ void Consumer<S>::run_product(int product, int layer, uint32_t epoch) {
+  const Share share(p_, starts_, product, layer);
+  if (share.begin >= share.end) return;
+  const MatrixArgs& m = p_.matrix[product];
+  if (product == kO || product == kDown) {
+    stage<false>(product == kO ? p_.attended : p_.act, epoch, nullptr, m);
+  } else if (product == kQkv && layer == 0) {
+    stage_embedding(p_.layer[0].attn_norm);
+  } else {
+    const LayerArgs& args = p_.layer[layer];
+    const float* norm = product == kHead     ? p_.final_norm
+                        : product == kGateUp ? args.ffn_norm
+                                             : args.attn_norm;
+    stage<true>(product == kGateUp ? p_.x_ffn : p_.x_attn,
+                   product == kQkv ? epoch - 1 : epoch, norm, m);
+  }
+  mark(op_index(product, layer), 0);
+  // Parts of the head are posted once a step.
+  run_matrix(product, layer, product == kHead ? step_ : epoch);
+  mark(op_index(product, layer), 2);
+}
+
 template <class S>
 __device__ __forceinline__ void Consumer<S>::run() {
   token_ = p_.from != nullptr ? *p_.from : p_.token;
+#pragma unroll 1
   for (int step = 0; step < p_.steps; ++step) {
     position_ = p_.past + step;
+    step_ = p_.first_step + step + 1;
     if (threadIdx.x == 0) {
       asm volatile("fence.proxy.async;" ::: "memory");
       barrier_arrive(ring_.go());
     }
     prepare_rope();
     scale_of_embedding();
+    best_ = Best();
     uint32_t epoch = (p_.first_step + step) * p_.layers;
-    const auto mine = [&](Product matrix, int layer) {
-      const Share share(p_, starts_, matrix, layer);
-      return share.begin < share.end;
-    };
-    for (int layer = 0; layer < p_.layers; ++layer) {
-      const LayerArgs& args = p_.layer[layer];
-      ++epoch;
-      if (mine(kQkv, layer)) {
-        if (layer == 0) {
-          stage_embedding(args.attn_norm);
-        } else {
-          stage<true, 4>(p_.x_attn, epoch - 1, args.attn_norm, p_.matrix[kQkv]);
+#pragma unroll 1
+    for (int layer = 0; layer <= p_.layers; ++layer) {
+      const bool head = layer == p_.layers;
+      if (head && p_.head_kind != Table::tiles) break;
+      if (!head) ++epoch;
+      const int last = head ? kHead : kDown;
+#pragma unroll 1
+      for (int product = head ? kHead : kQkv; product <= last; ++product) {
+        run_product(product, head ? 0 : layer, epoch);
+        if (product == kQkv) {
+          attend(layer, epoch);
+          mark(layer * 5 + 1, 2);
         }
-        mark(layer * 5, 0);
-        run_matrix<kQkv>(layer, epoch);
-        mark(layer * 5, 2);
-      }
-      attend(layer, epoch);
-      mark(layer * 5 + 1, 2);
-      if (mine(kO, layer)) {
-        stage<false, 8>(p_.attended, epoch, nullptr, p_.matrix[kO]);
-        mark(layer * 5 + 2, 0);
-        run_matrix<kO>(layer, epoch);
-        mark(layer * 5 + 2, 2);
-      }
-      if (mine(kGateUp, layer)) {
-        stage<true, 4>(p_.x_ffn, epoch, args.ffn_norm, p_.matrix[kGateUp]);
-        mark(layer * 5 + 3, 0);
-        run_matrix<kGateUp>(layer, epoch);
-        mark(layer * 5 + 3, 2);
-      }
-      if (mine(kDown, layer)) {
-        stage<false, 8>(p_.act, epoch, nullptr, p_.matrix[kDown]);
-        mark(layer * 5 + 4, 0);
-        run_matrix<kDown>(layer, epoch);
-        mark(layer * 5 + 4, 2);
       }
     }
-    run_head(step, epoch);
+    if (p_.head_kind != Table::tiles) run_head_table(epoch);
     mark(p_.layers * 5, 2);
     next_token(step);
   }
@@ -83,33 +88,32 @@ __global__ __launch_bounds__(S::kThreads + 32,
     const uint32_t barriers = shared_address(shared) + p.at.barriers;
     for (int i = 0; i < p.stages; ++i) {
       barrier_init(barriers + i * 8, 1);                         // full: the copies
-      barrier_init(barriers + (p.stages + i) * 8, kChunkTiles);  // empty: the warps of a team
+      barrier_init(barriers + (p.stages + i) * 8, S::kWarps);  // empty: all warps, or a team twice
     }
     barrier_init(barriers + 2 * p.stages * 8, 1);
     asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
   }
   __syncthreads();
   if (threadIdx.x >= S::kThreads) {
-    if (threadIdx.x == S::kThreads) Producer<S::kGroups, S::kHeadDim>(p, shared).run();
+    if (threadIdx.x == S::kThreads) Producer<S::kBits, S::kGroups, S::kHeadDim>(p, shared).run();
     return;
   }
   Consumer<S>(p, shared).run();
 #endif
 }
 
-/// Of 16 warps and raw codes, what DecodeTuning asks for by default; instances lie in sources of
-/// their own.
 using Kernel = void (*)(StepParams);
-template <int kHeadDim>
-Kernel default_kernel(int groups) {
-  if (groups == 1) return decode_kernel<Shape<16, 1, true, kHeadDim>>;
-  if (groups == 2) return decode_kernel<Shape<16, 2, true, kHeadDim>>;
-  return decode_kernel<Shape<16, 4, true, kHeadDim>>;
-}
-extern template Kernel default_kernel<64>(int groups);
-extern template Kernel default_kernel<128>(int groups);
 
-/// Null where there is no such instance.
-Kernel kernel_of(int warps, int groups, bool raw, int head_dim);
+/// Null where there is no such instance; instances lie in sources of their own, by width.
+template <int kBits>
+Kernel kernel_of(int groups, int head_dim);
+template <>
+Kernel kernel_of<2>(int groups, int head_dim);
+template <>
+Kernel kernel_of<3>(int groups, int head_dim);
+template <>
+Kernel kernel_of<4>(int groups, int head_dim);
+template <>
+Kernel kernel_of<8>(int groups, int head_dim);
 
 }  // namespace awq::cuda::fused

@@ -16,6 +16,12 @@
 
 namespace awq::cuda::fused {
 
+/// Out of the loops that wait: they are many, and the kernel's code should fit the caches.
+[[noreturn]] static __device__ __noinline__ void lost(const char* what, int detail) {
+  printf("block %d thread %d waits for %s %d\n", blockIdx.x, threadIdx.x, what, detail);
+  __trap();
+}
+
 /// Counts turns of a loop that waits: a message that never comes ends the kernel with a fault,
 /// which the host reports, instead of hanging. The limit is some tens of seconds of this kernel's
 /// own time (it stands still while the device serves another program), and thousands of times the
@@ -24,10 +30,7 @@ struct Spin {
   static constexpr uint32_t kLimit = 1u << 26;
   uint32_t turns = 0;
   __device__ __forceinline__ void turn(const char* what, int detail = 0) {
-    if (++turns > kLimit) {
-      printf("block %d thread %d waits for %s %d\n", blockIdx.x, threadIdx.x, what, detail);
-      __trap();
-    }
+    if (++turns > kLimit) lost(what, detail);
   }
 };
 
@@ -42,6 +45,14 @@ __device__ __forceinline__ uint4 load_words(const void* from) {
                : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w)
                : "l"(from));
   return v;
+}
+/// Predicated rather than branched around: many of these stand side by side.
+__device__ __forceinline__ void load_words_if(bool wanted, uint4& v, const void* from) {
+  asm volatile(
+      "{\n.reg .pred p;\nsetp.ne.u32 p, %5, 0;\n"
+      "@p ld.relaxed.gpu.global.v4.u32 {%0,%1,%2,%3}, [%4];\n}"
+      : "+r"(v.x), "+r"(v.y), "+r"(v.z), "+r"(v.w)
+      : "l"(from), "r"(static_cast<uint32_t>(wanted)));
 }
 __device__ __forceinline__ uint64_t load_pair(const uint64_t* from) {
   uint64_t v;

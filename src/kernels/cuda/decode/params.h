@@ -10,9 +10,17 @@ namespace awq::cuda::fused {
 
 constexpr int kMaxLayers = 128;
 constexpr int kChunkTiles = 8;    ///< tiles of a ring slot
+constexpr int kTeamWarps = 4;     ///< that share a slot: two tiles each
 constexpr int kBatchStrips = 8;   ///< strips whose partial sums wait for one reduction
 constexpr int kMaxSharedHeads = 8;  ///< query heads of a kv head
-constexpr int kCodeBytes = 2048, kMetaBytes = 80;  ///< of a tile, of a group
+
+/// Bytes of a ring slot's codes and of its meta, for a width of codes.
+constexpr int chunk_code_bytes(int bits) { return kChunkTiles * 512 * bits; }
+constexpr int chunk_meta_bytes(int bits, int groups) {
+  return kChunkTiles * groups * (bits == 8 ? 96 : 80);
+}
+/// Keys of a ring slot: as many as fill the codes of one, a power of two.
+constexpr int slot_keys(int bits, int head_dim) { return (bits < 4 ? 8192 : 16384) / (2 * head_dim); }
 
 enum Product { kQkv, kO, kGateUp, kDown, kHead, kProducts };
 enum Linear { kQ, kK, kV, kOut, kGate, kUp, kDownward, kLinears };
@@ -30,11 +38,18 @@ struct MatrixArgs {
   int inputs, rows;   // of one strip list; rows of gate alone
   int tiles, chunks;  // of a strip
   int rotate;         // share of block b in layer l: (b + l * rotate) % blocks
+  uint32_t magic;     // ceil(2^32 / chunks); 0 for 1 chunk
+
+#ifdef __CUDACC__
+  __device__ __forceinline__ int unit_of(int chunk) const {  // chunk / chunks, below 2^26 / chunks
+    return magic == 0 ? chunk : static_cast<int>(__umulhi(static_cast<uint32_t>(chunk), magic));
+  }
+#endif
 };
 
 /// Offsets of the parts of shared memory; the ring is at 0.
 struct Layout {
-  int slot, x, sums_of_rows, sums_of_x, squares, rope, query, key, value, best, token, starts,
+  int slot, x, sums_of_rows, facts, squares, rope, query, key, value, best, token, starts,
       barriers, total;
 };
 
@@ -55,6 +70,7 @@ struct StepParams {
   // Work.
   const uint32_t* starts;      // [kProducts][blocks + 1], partition.h; rows for a head table
   int stages, in_flight, split_keys, most_splits;
+  bool copies;                 // false: nothing is read, to time the rest
   Layout at;
 
   // Messages between blocks, message.cuh.

@@ -25,12 +25,10 @@ double imbalance(const std::vector<uint32_t>& starts) {
   return mean == 0 ? 1 : largest / mean;
 }
 
-std::vector<uint32_t> partition(int64_t units, int64_t chunks, int64_t blocks) {
-  // Sums that two blocks share cost a message more: not for a few percent.
-  constexpr double kWorth = 1.05;
+std::vector<uint32_t> partition(int64_t units, int64_t chunks, int64_t blocks, double worth) {
   const std::vector<uint32_t> whole = deal(units, chunks, blocks);
   const std::vector<uint32_t> split = deal(units * chunks, 1, blocks);
-  return imbalance(whole) <= kWorth * imbalance(split) ? whole : split;
+  return imbalance(whole) <= worth * imbalance(split) ? whole : split;
 }
 
 }  // namespace awq::cuda::fused

@@ -15,6 +15,9 @@ __device__ __forceinline__ void barrier_init(uint32_t barrier, int count) {
 __device__ __forceinline__ void barrier_arrive(uint32_t barrier) {
   asm volatile("mbarrier.arrive.shared.b64 _, [%0];" ::"r"(barrier) : "memory");
 }
+__device__ __forceinline__ void barrier_arrive(uint32_t barrier, int count) {
+  asm volatile("mbarrier.arrive.shared.b64 _, [%0], %1;" ::"r"(barrier), "r"(count) : "memory");
+}
 __device__ __forceinline__ void barrier_expect(uint32_t barrier, int bytes) {
   asm volatile("mbarrier.arrive.expect_tx.shared.b64 _, [%0], %1;" ::"r"(barrier), "r"(bytes)
                : "memory");
@@ -31,6 +34,12 @@ __device__ __forceinline__ bool barrier_try(uint32_t barrier, uint32_t phase) {
 __device__ __forceinline__ void barrier_wait(uint32_t barrier, uint32_t phase, const char* what) {
   Spin spin;
   while (!barrier_try(barrier, phase)) spin.turn(what, static_cast<int>(barrier));
+}
+/// For a whole warp. All lanes ask: one alone, and the others waiting for it, takes three times as
+/// long.
+__device__ __forceinline__ void warp_wait(uint32_t barrier, uint32_t phase, const char* what) {
+  barrier_wait(barrier, phase, what);
+  __syncwarp();
 }
 __device__ __forceinline__ void bulk_copy(uint32_t to, const void* from, int bytes,
                                           uint32_t barrier) {
@@ -82,10 +91,11 @@ struct Ring {
 /// The chunks of a matrix that fall to this block.
 struct Share {
   int index, begin, end;
-  __device__ __forceinline__ Share(const StepParams& p, const uint32_t* starts, Product matrix,
+  __device__ __forceinline__ Share(const StepParams& p, const uint32_t* starts, int matrix,
                                    int layer) {
     const int blocks = gridDim.x;
-    index = (blockIdx.x + layer * p.matrix[matrix].rotate) % blocks;
+    index = blockIdx.x + layer * p.matrix[matrix].rotate;
+    while (index >= blocks) index -= blocks;  // few turns: a division takes longer
     const uint32_t* at = starts + matrix * (blocks + 1) + index;
     begin = static_cast<int>(at[0]);
     end = static_cast<int>(at[1]);
@@ -98,10 +108,10 @@ __device__ __forceinline__ int key_splits(const StepParams& p, int position) {
 }
 
 /// The lane that fills the ring. It walks the same way as the consumers (kernel.cuh).
-template <int kGroups, int kHeadDim>
+template <int kBits, int kGroups, int kHeadDim>
 class Producer {
  public:
-  static constexpr int kUnitKeys = kChunkTiles * kCodeBytes / (2 * kHeadDim);
+  static constexpr int kUnitKeys = slot_keys(kBits, kHeadDim);
 
   __device__ __forceinline__ Producer(const StepParams& p, uint8_t* shared)
       : p_(p),
@@ -111,27 +121,31 @@ class Producer {
   }
 
   __device__ __forceinline__ void run() {
+#pragma unroll 1
     for (int step = 0; step < p_.steps; ++step) {
-      for (int layer = 0; layer < p_.layers; ++layer) {
-        feed<kQkv>(layer);
-        if (layer == 0) {
-          barrier_wait(ring_.go(), step & 1, "a token");
-          asm volatile("fence.proxy.async;" ::: "memory");  // keys came by ordinary stores
+#pragma unroll 1
+      for (int layer = 0; layer <= p_.layers; ++layer) {
+        const bool head = layer == p_.layers;
+        if (head && p_.head_kind != Table::tiles) break;
+        const int last = head ? kHead : kDown;
+#pragma unroll 1
+        for (int product = head ? kHead : kQkv; product <= last; ++product) {
+          feed(product, layer);
+          if (product != kQkv) continue;
+          if (layer == 0) {
+            barrier_wait(ring_.go(), step & 1, "a token");
+            asm volatile("fence.proxy.async;" ::: "memory");  // keys came by ordinary stores
+          }
+          feed_keys(layer, p_.past + step);
         }
-        feed_keys(layer, p_.past + step);
-        feed<kO>(layer);
-        feed<kGateUp>(layer);
-        feed<kDown>(layer);
       }
-      if (p_.head_kind == Table::tiles) {
-        feed<kHead>(0);
-      } else {
-        feed_table();
-      }
+      if (p_.head_kind != Table::tiles) feed_table();
     }
   }
 
  private:
+  using Bytes = TileBytes<kBits, kGroups>;
+
   __device__ __forceinline__ void claim() {  // the next slot, once few enough are on their way
     if (p_.in_flight > 0 && issued_ >= p_.in_flight) {
       barrier_wait(ring_.full(oldest_), oldest_.phase, "a copy");
@@ -143,50 +157,48 @@ class Producer {
 
   __device__ __forceinline__ void feed_strip(const uint8_t* codes, const uint8_t* meta, int tiles,
                                              int strip, int begin, int end) {
+#pragma unroll 1
     for (int chunk = begin; chunk < end; ++chunk) {
       const int64_t tile = static_cast<int64_t>(strip) * tiles + chunk * kChunkTiles;
       const int count = min(kChunkTiles, tiles - chunk * kChunkTiles);
-      const int code_bytes = count * kCodeBytes, meta_bytes = count * kGroups * kMetaBytes;
+      const int code_bytes = count * Bytes::kCodes, meta_bytes = count * Bytes::kMeta;
       claim();
+      if (!p_.copies) {
+        barrier_arrive(ring_.full(at_));
+        at_.advance(1, ring_.stages);
+        continue;
+      }
       barrier_expect(ring_.full(at_), code_bytes + meta_bytes);
-      bulk_copy_once(ring_.slot(at_), codes + tile * kCodeBytes, code_bytes, ring_.full(at_),
+      bulk_copy_once(ring_.slot(at_), codes + tile * Bytes::kCodes, code_bytes, ring_.full(at_),
                      policy_);
-      bulk_copy_once(ring_.slot(at_) + kChunkTiles * kCodeBytes, meta + tile * kGroups * kMetaBytes,
+      bulk_copy_once(ring_.slot(at_) + kChunkTiles * Bytes::kCodes, meta + tile * Bytes::kMeta,
                      meta_bytes, ring_.full(at_), policy_);
       at_.advance(1, ring_.stages);
     }
   }
 
-  template <Product kProduct>
-  __device__ __forceinline__ void feed(int layer) {
-    const MatrixArgs& m = p_.matrix[kProduct];
-    const LayerArgs& args = p_.layer[layer];
-    const Share share(p_, starts_, kProduct, layer);
-    const auto strips_of = [&](Linear linear, int strip, int begin, int end) {
-      feed_strip(args.codes[linear], args.meta[linear], m.tiles, strip, begin, end);
-    };
-    for (int unit = share.begin / m.chunks; unit * m.chunks < share.end; ++unit) {
-      const int first = unit * m.chunks;
-      const int begin = max(share.begin - first, 0), end = min(share.end - first, m.chunks);
-      if constexpr (kProduct == kQkv) {
-        const int q = p_.heads * kHeadDim / 32, k = p_.kv_heads * kHeadDim / 32;
-        if (unit < q) {
-          strips_of(kQ, unit, begin, end);
-        } else if (unit < q + k) {
-          strips_of(kK, unit - q, begin, end);
-        } else {
-          strips_of(kV, unit - q - k, begin, end);
-        }
-      } else if constexpr (kProduct == kO) {
-        strips_of(kOut, unit, begin, end);
-      } else if constexpr (kProduct == kGateUp) {
-        strips_of(kGate, unit, begin, end);
-        strips_of(kUp, unit, begin, end);
-      } else if constexpr (kProduct == kDown) {
-        strips_of(kDownward, unit, begin, end);
-      } else {
-        feed_strip(static_cast<const uint8_t*>(p_.head), p_.head_meta, m.tiles, unit, begin, end);
+  __device__ __forceinline__ void feed(int product, int layer) {
+    const MatrixArgs& m = p_.matrix[product];
+    const Share share(p_, starts_, product, product == kHead ? 0 : layer);
+    const int q = p_.heads * kHeadDim / 32, k = p_.kv_heads * kHeadDim / 32;
+    const int wide = product == kGateUp ? 2 : 1;
+#pragma unroll 1
+    for (int strip = m.unit_of(share.begin) * wide; strip / wide * m.chunks < share.end; ++strip) {
+      const int unit = strip / wide, first = unit * m.chunks;
+      int linear = kOut, place = unit;
+      if (product == kQkv) {
+        linear = unit < q ? kQ : unit < q + k ? kK : kV;
+        place -= linear == kQ ? 0 : linear == kK ? q : q + k;
+      } else if (product == kGateUp) {
+        linear = strip & 1 ? kUp : kGate;
+      } else if (product == kDown) {
+        linear = kDownward;
       }
+      const LayerArgs& args = p_.layer[product == kHead ? 0 : layer];
+      const auto* codes =
+          product == kHead ? static_cast<const uint8_t*>(p_.head) : args.codes[linear];
+      feed_strip(codes, product == kHead ? p_.head_meta : args.meta[linear], m.tiles, place,
+                 max(share.begin - first, 0), min(share.end - first, m.chunks));
     }
   }
 
@@ -194,11 +206,14 @@ class Producer {
   __device__ __forceinline__ void feed_keys(int layer, int position) {
     const int splits = key_splits(p_, position), units = p_.kv_heads * splits;
     const int runs = (position + kUnitKeys - 1) / kUnitKeys;
+#pragma unroll 1
     for (int unit = blockIdx.x; unit < units; unit += gridDim.x) {
       const int head = unit / splits, part = unit % splits;
+#pragma unroll 1
       for (int run = part * runs / splits; run < (part + 1) * runs / splits; ++run) {
         const int64_t first = run * kUnitKeys;
         const int bytes = min(kUnitKeys, position - run * kUnitKeys) * kHeadDim * 2;
+#pragma unroll 1
         for (int side = 0; side < 2; ++side) {
           const __half* cache = side == 0 ? p_.layer[layer].k : p_.layer[layer].v;
           claim();
@@ -214,6 +229,7 @@ class Producer {
   __device__ __forceinline__ void feed_table() {
     const Share share(p_, starts_, kHead, 0);
     const int row_bytes = p_.hidden * 2;
+#pragma unroll 1
     for (int row = share.begin; row < share.end; row += p_.head_rows) {
       const int bytes = min(p_.head_rows, share.end - row) * row_bytes;
       claim();

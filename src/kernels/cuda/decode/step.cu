@@ -1,6 +1,7 @@
 // The host's side of the fused decode step: whether a model fits it, where everything lies,
 // launches.
 #include <algorithm>
+#include <optional>
 
 #include "kernels/cuda/decode.h"
 #include "kernels/cuda/decode/kernel.cuh"
@@ -18,8 +19,7 @@ namespace {
 const QuantTilesCuda* tiles_of(const PackedWeight* weight) {
   const auto* cuda = static_cast<const CudaWeight*>(weight);
   if (cuda == nullptr || cuda->kind != CudaWeight::Kind::tiles) return nullptr;
-  const auto* tiles = static_cast<const QuantTilesCuda*>(cuda);
-  return tiles->shape.bits == 4 ? tiles : nullptr;
+  return static_cast<const QuantTilesCuda*>(cuda);
 }
 const FloatWeightCuda* table_of(const PackedWeight* weight) {
   const auto* cuda = static_cast<const CudaWeight*>(weight);
@@ -37,26 +37,47 @@ std::vector<const PackedWeight*> linears_of(const DecodeLayer& layer) {
   return {layer.q, layer.k, layer.v, layer.o, layer.gate, layer.up, layer.down};
 }
 
-// Groups per tile of all linears, or 0 where the kernel does not know the model.
-int groups_of(const DecodeSpec& spec) {
-  if (spec.layers.empty() || spec.layers.size() > kMaxLayers) return 0;
+// Width and groups per tile of all linears.
+struct Codes {
+  int bits = 0, groups = 0;
+  bool operator==(const Codes&) const = default;
+};
+Codes codes_of(const QuantTilesCuda& tiles) { return {tiles.shape.bits, tiles.shape.groups}; }
+
+// Nothing where the linears differ or the caches are not this kernel's.
+std::optional<Codes> codes_of(const DecodeSpec& spec) {
+  if (spec.layers.empty() || spec.layers.size() > kMaxLayers) return std::nullopt;
   const QuantTilesCuda* first = tiles_of(spec.layers[0].q);
-  if (first == nullptr) return 0;
-  const int groups = first->shape.groups;
+  if (first == nullptr) return std::nullopt;
+  const Codes codes = codes_of(*first);
   for (const DecodeLayer& layer : spec.layers) {
     for (const PackedWeight* weight : linears_of(layer)) {
       const QuantTilesCuda* tiles = tiles_of(weight);
-      if (tiles == nullptr || tiles->shape.groups != groups) return 0;
+      if (tiles == nullptr || codes_of(*tiles) != codes) return std::nullopt;
     }
     if (layer.kv.dtype != DType::f16 || !aligned(layer.kv.k) || !aligned(layer.kv.v) ||
         layer.kv.head_stride != spec.layers[0].kv.head_stride) {
-      return 0;
+      return std::nullopt;
     }
   }
   const QuantTilesCuda* head = tiles_of(spec.head);
-  if (head != nullptr && head->shape.groups != groups) return 0;
-  return groups == 1 || groups == 2 || groups == 4 ? groups : 0;
+  if (head != nullptr && codes_of(*head) != codes) return std::nullopt;
+  return codes;
 }
+
+Kernel kernel_for(const Codes& codes, int64_t head_dim) {
+  const auto dim = static_cast<int>(head_dim);
+  switch (codes.bits) {
+    case 2: return kernel_of<2>(codes.groups, dim);
+    case 3: return kernel_of<3>(codes.groups, dim);
+    case 4: return kernel_of<4>(codes.groups, dim);
+    case 8: return kernel_of<8>(codes.groups, dim);
+    default: return nullptr;
+  }
+}
+
+constexpr int kWarps = Shape<4, 1, 128>::kWarps;  // the same for all
+constexpr int64_t kMostHeadRowBytes = 32768;  // of a head's table: a slot holds a row
 
 bool fits(const DecodeSpec& spec) {
   const FloatWeightCuda* embed = table_of(spec.embed);
@@ -68,7 +89,7 @@ bool fits(const DecodeSpec& spec) {
          spec.kv_heads > 0 && spec.heads % spec.kv_heads == 0 &&
          spec.heads / spec.kv_heads <= kMaxSharedHeads && spec.hidden % 8 == 0 &&
          spec.ffn % 8 == 0 && spec.vocab < (1 << 29) &&
-         (head == nullptr || spec.hidden * 2 <= kChunkTiles * kCodeBytes);
+         (head == nullptr || spec.hidden * 2 <= kMostHeadRowBytes);
 }
 
 int round_up(int64_t value, int64_t unit) {
@@ -77,25 +98,28 @@ int round_up(int64_t value, int64_t unit) {
 
 class FusedStep : public DecodeStep {
  public:
-  FusedStep(CudaDevice& device, const DecodeSpec& spec, const DecodeTuning& tuning, int groups,
-            Kernel kernel, int warps, int limit)
+  FusedStep(CudaDevice& device, const DecodeSpec& spec, const DecodeTuning& tuning, const Codes& codes,
+            Kernel kernel, int limit)
       : device_(device),
         kernel_(kernel),
-        warps_(warps),
         blocks_(device.multiprocessors()),
         launch_steps_(std::max(1, tuning.launch_steps)),
         capacity_(spec.capacity) {
-    set_shape(spec, tuning);
+    set_shape(spec, tuning, codes);
     set_layers(spec);
-    set_shares();
+    set_shares(tuning.worth);
     set_messages(spec);
-    set_layout(spec, tuning, groups, limit);
+    set_layout(spec, tuning, codes, limit);
+    if (!has_ring()) return;
     if (p_.head_kind != Table::tiles) p_.head_rows = p_.at.slot / (p_.hidden * 2);
     check(cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel_),
                                cudaFuncAttributeMaxDynamicSharedMemorySize, p_.at.total),
           "preparing the decode kernel");
     device.synchronize();
   }
+
+  /// Whether shared memory holds a ring that is worth it.
+  bool has_ring() const { return p_.stages >= 4; }
 
   std::string_view name() const override { return "persistent kernel"; }
 
@@ -121,7 +145,7 @@ class FusedStep : public DecodeStep {
   }
 
  private:
-  void set_shape(const DecodeSpec& spec, const DecodeTuning& tuning) {
+  void set_shape(const DecodeSpec& spec, const DecodeTuning& tuning, const Codes& codes) {
     p_.layers = static_cast<int>(spec.layers.size());
     p_.hidden = static_cast<int>(spec.hidden);
     p_.heads = static_cast<int>(spec.heads);
@@ -132,7 +156,8 @@ class FusedStep : public DecodeStep {
     p_.score_scale = spec.attention_scale * 1.44269504f;  // exponents to base 2
     p_.interleaved = spec.pairing == RopePairing::interleaved;
     p_.head_stride = spec.layers[0].kv.head_stride;
-    const int run = kChunkTiles * kCodeBytes / (2 * static_cast<int>(spec.head_dim));
+    p_.copies = tuning.copies;
+    const int run = slot_keys(codes.bits, static_cast<int>(spec.head_dim));
     p_.split_keys = std::max(run, tuning.split_keys);  // no part of a head without a key
     p_.most_splits = std::clamp(blocks_ / p_.kv_heads, 1, 32);
     p_.times = tuning.times;
@@ -159,6 +184,7 @@ class FusedStep : public DecodeStep {
       m.tiles = static_cast<int>((inputs[i] + kTileInputs - 1) / kTileInputs);
       m.chunks = (m.tiles + kChunkTiles - 1) / kChunkTiles;
       m.rotate = tuning.rotate && i != kHead ? 1 : 0;
+      m.magic = m.chunks == 1 ? 0 : static_cast<uint32_t>((uint64_t{1} << 32) / static_cast<uint64_t>(m.chunks)) + 1;
     }
   }
 
@@ -178,14 +204,14 @@ class FusedStep : public DecodeStep {
     }
   }
 
-  void set_shares() {
+  void set_shares(double worth) {
     std::vector<uint32_t> starts;
     for (int i = 0; i < kProducts; ++i) {
       const MatrixArgs& m = p_.matrix[i];
       const bool table = i == kHead && p_.head_kind != Table::tiles;
       const int64_t strips = (m.rows + kTileRows - 1) / kTileRows;
       const auto shares =
-          table ? partition(m.rows, 1, blocks_) : partition(strips, m.chunks, blocks_);
+          table ? partition(m.rows, 1, blocks_) : partition(strips, m.chunks, blocks_, worth);
       starts.insert(starts.end(), shares.begin(), shares.end());
     }
     starts_ = DeviceBuffer(device_, starts.size() * sizeof(uint32_t));
@@ -230,13 +256,14 @@ class FusedStep : public DecodeStep {
   }
 
   // Everything but the ring first; the ring takes what is left.
-  void set_layout(const DecodeSpec& spec, const DecodeTuning& tuning, int groups, int limit) {
+  void set_layout(const DecodeSpec& spec, const DecodeTuning& tuning, const Codes& codes,
+                  int limit) {
     int widest = 0;
     for (const MatrixArgs& m : p_.matrix) widest = std::max(widest, m.tiles);
     const auto head_dim = static_cast<int>(spec.head_dim);
-    const int x = widest * 256, rows = 2 * kBatchStrips * warps_ * 32 * 4;
+    const int x = widest * 256, rows = 2 * kBatchStrips * kWarps * 32 * 4;
     // The sums of attention lie over both.
-    const int attention = warps_ * (p_.heads / p_.kv_heads) * (head_dim + 2) * 4;
+    const int attention = kWarps * (p_.heads / p_.kv_heads) * (head_dim + 2) * 4;
     int offset = 0;
     const auto take = [&](int bytes) {
       const int at = offset;
@@ -244,25 +271,26 @@ class FusedStep : public DecodeStep {
       return at;
     };
     Layout& at = p_.at;
-    at.slot = round_up(kChunkTiles * (kCodeBytes + groups * kMetaBytes), 128);
+    const int chunk = chunk_code_bytes(codes.bits) + chunk_meta_bytes(codes.bits, codes.groups);
+    at.slot = round_up(std::max(chunk, p_.head_kind == Table::tiles ? 0 : p_.hidden * 2), 128);
     at.x = take(x);
     at.sums_of_rows = take(std::max(rows, attention - round_up(x, 128)));
-    at.sums_of_x = take(widest * groups * 4);
-    at.squares = take(2 * warps_ * 4);
+    at.facts = take(widest * (1 + codes.groups) * 4);
+    at.squares = take(2 * kWarps * 4);
     at.rope = take(head_dim / 2 * 8);
     at.query = take(kMaxSharedHeads * head_dim * 2);
     at.key = take(head_dim * 2);
     at.value = take(head_dim * 2);
-    at.best = take(warps_ * 8);
+    at.best = take(kWarps * 8);
     at.token = take(4);
     at.starts = take(kProducts * (blocks_ + 1) * 4);
     at.barriers = offset;
     const int most = (limit - offset - 128) / (at.slot + 16);
     p_.stages = tuning.stages > 0 ? std::min(tuning.stages, most) : most;
-    AWQ_CHECK(p_.stages >= 4, "shared memory for a ring of ", most, " slots");
-    p_.in_flight = tuning.in_flight < p_.stages ? std::max(0, tuning.in_flight) : 0;
+    const int in_flight = tuning.in_flight > 0 ? std::max(2, tuning.in_flight / at.slot) : 0;
+    p_.in_flight = in_flight < p_.stages ? in_flight : 0;
     const int ring = p_.stages * at.slot;
-    for (int* part : {&at.x, &at.sums_of_rows, &at.sums_of_x, &at.squares, &at.rope, &at.query,
+    for (int* part : {&at.x, &at.sums_of_rows, &at.facts, &at.squares, &at.rope, &at.query,
                       &at.key, &at.value, &at.best, &at.token, &at.starts, &at.barriers}) {
       *part += ring;
     }
@@ -280,7 +308,7 @@ class FusedStep : public DecodeStep {
     attribute.val.cooperative = 1;
     cudaLaunchConfig_t config = {};
     config.gridDim = static_cast<unsigned>(blocks_);
-    config.blockDim = static_cast<unsigned>(warps_ * 32 + 32);
+    config.blockDim = static_cast<unsigned>(kWarps * 32 + 32);
     config.dynamicSmemBytes = static_cast<size_t>(p_.at.total);
     config.stream = device_.stream();
     config.attrs = &attribute;
@@ -290,7 +318,7 @@ class FusedStep : public DecodeStep {
 
   CudaDevice& device_;
   Kernel kernel_;
-  int warps_, blocks_;
+  int blocks_;
   int64_t launch_steps_, capacity_, message_bytes_ = 0;
   uint32_t steps_done_ = 0;
   DeviceBuffer starts_, messages_, logits_, ids_, frequency_;
@@ -305,18 +333,18 @@ std::unique_ptr<DecodeStep> plan_fused_decode(Device& device, const DecodeSpec& 
   using namespace fused;
   CudaDevice& cuda = cuda_device(device);
   if (cuda.compute_capability() < 90 || !fits(spec)) return nullptr;
-  const int groups = groups_of(spec);
-  if (groups == 0) return nullptr;
-  const auto head_dim = static_cast<int>(spec.head_dim);
-  int warps = tuning.warps;
-  Kernel kernel = kernel_of(warps, groups, tuning.raw, head_dim);
-  if (kernel == nullptr) kernel = kernel_of(warps = 16, groups, true, head_dim);
+  const std::optional<Codes> codes = codes_of(spec);
+  if (!codes) return nullptr;
+  const Kernel kernel = kernel_for(*codes, spec.head_dim);
+  if (kernel == nullptr) return nullptr;
   cuda.stream();  // makes the device the thread's
   int ordinal = 0, limit = 0;
   check(cudaGetDevice(&ordinal), "asking for the device");
   check(cudaDeviceGetAttribute(&limit, cudaDevAttrMaxSharedMemoryPerBlockOptin, ordinal),
         "asking for shared memory");
-  return std::make_unique<FusedStep>(cuda, spec, tuning, groups, kernel, warps, limit);
+  auto step = std::make_unique<FusedStep>(cuda, spec, tuning, *codes, kernel, limit);
+  if (!step->has_ring()) return nullptr;
+  return step;
 }
 
 #else

@@ -1,8 +1,0 @@
-// Heads of 128, 16 warps.
-#include "kernels/cuda/decode/kernel.cuh"
-
-namespace awq::cuda::fused {
-
-template Kernel default_kernel<128>(int groups);
-
-}  // namespace awq::cuda::fused
