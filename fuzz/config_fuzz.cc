@@ -5,7 +5,9 @@
 
 #include "base/check.h"
 #include "checkpoint/quantization.h"
-#include "model/family.h"
+#include "model/diagram.h"
+#include "model/fold.h"
+#include "model/placement.h"
 
 namespace awq {
 namespace {
@@ -18,13 +20,30 @@ void describe(const Config& config) {
     AWQ_CHECK(!arch.error().message.empty());
     return;
   }
-  AWQ_CHECK(arch->sizes.layers > 0 && arch->sizes.heads % arch->sizes.kv_heads == 0);
+  const Sizes& sizes = arch->sizes;
+  AWQ_CHECK(sizes.layers > 0 && sizes.heads % sizes.kv_heads == 0);
   for (const Linear& linear : block_linears(arch->block)) {
-    AWQ_CHECK(linear_shape(*arch, linear).elements() > 0, slot_name(linear.slot));
+    const Shape shape = linear_shape(*arch, linear);
+    AWQ_CHECK(shape.elements() > 0, slot_name(linear.slot));
+    const Placement at = placement(**family, Container::hugging_face, *arch, linear.slot, shape[0],
+                                   sizes.layers - 1);
+    AWQ_CHECK(at.stored_rows >= shape[0] && !at.module.empty(), slot_name(linear.slot));
   }
-  if (const auto* rope = std::get_if<Rope>(&arch->block.attention.positions)) {
-    AWQ_CHECK(inverse_frequencies(*rope).size() == static_cast<size_t>(rope->rotary_dim / 2));
+  for (const Norm& norm : block_norms(arch->block)) AWQ_CHECK(norm_size(*arch, norm) > 0);
+  for (const LayerAttention& kind : arch->block.attention.kinds) {
+    if (const auto* rope = std::get_if<Rope>(&kind.positions)) {
+      for (const int64_t length : {int64_t{0}, sizes.context + 1}) {
+        AWQ_CHECK(inverse_frequencies(*rope, length).size() ==
+                  static_cast<size_t>(rope->rotary_dim / 2));
+      }
+    } else if (const auto* alibi = std::get_if<Alibi>(&kind.positions)) {
+      AWQ_CHECK(static_cast<int64_t>(alibi_slopes(*alibi, sizes.heads).size()) == sizes.heads);
+    }
   }
+  for (int64_t layer = 0; layer < sizes.layers; ++layer) {
+    AWQ_CHECK(arch->block.attention.kind(layer) < arch->block.attention.kinds.size(), layer);
+  }
+  AWQ_CHECK(!fold_groups(*arch).empty() && !block_diagram(*arch).empty());
 }
 
 void quantization(const Json& json) {

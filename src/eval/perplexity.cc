@@ -21,11 +21,12 @@ class Scorer {
       cache_.emplace(engine_.device(), engine_.model().arch, window, DType::f32);
     }
     cache_->truncate(0);
+    window_ = window;
     window_nll_ = 0;
   }
 
   Matrix forward(std::span<const int32_t> tokens) {
-    const Feed feed{&*cache_, tokens};
+    const Feed feed{&*cache_, tokens, window_};
     return engine_.forward({&feed, 1});
   }
 
@@ -67,6 +68,7 @@ class Scorer {
   Engine& engine_;
   std::optional<KvCache> cache_;
   std::vector<double> per_window_;
+  int64_t window_ = 0;
   double window_nll_ = 0, sum_ = 0, squares_ = 0;
   int64_t scored_ = 0;
 };

@@ -67,6 +67,12 @@ void check_same_shape(Matrix a, Matrix b) {
             b.cols, "]");
 }
 
+void check_rows(Matrix many, std::span<const int32_t> rows, Matrix few) {
+  AWQ_CHECK(static_cast<int64_t>(rows.size()) == few.rows && many.cols == few.cols, rows.size(),
+            " rows, [", few.rows, ", ", few.cols, "] of ", many.cols, " columns");
+  for (const int32_t row : rows) AWQ_CHECK(row >= 0 && row < many.rows, row, " of ", many.rows);
+}
+
 void check_float_weight(const FloatWeight& weight) {
   AWQ_CHECK(weight.dtype == DType::f32 || weight.dtype == DType::f16 || weight.dtype == DType::bf16,
             dtype_name(weight.dtype));

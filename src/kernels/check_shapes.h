@@ -14,6 +14,8 @@ void check_kv_append(const KvAppendArgs& args);
 void check_attention(const AttentionArgs& args);
 void check_score(Matrix logits, std::span<const int32_t> targets);
 void check_same_shape(Matrix a, Matrix b);
+/// `few` [rows.size(), cols] of `many`.
+void check_rows(Matrix many, std::span<const int32_t> rows, Matrix few);
 void check_float_weight(const FloatWeight& weight);
 void check_quant_weight(const QuantWeight& weight);
 

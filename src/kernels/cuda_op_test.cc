@@ -201,6 +201,11 @@ TEST_F(CudaOp, Elementwise) {
               ops.scale(*ops.device, x, 0.7f);
               ops.softcap(*ops.device, x, 2.0f);
               ops.scale_columns(*ops.device, x, up_.data, x);
+              ops.clamp(*ops.device, x, 0.8f);
+              const std::vector<int32_t> rows = {6, 0, 3};
+              const std::vector<float> weights = {0.5f, -2.0f, 0.3f};
+              ops.scatter_add(*ops.device, up_.slice_rows(0, 3), rows, weights, x);
+              ops.gather(*ops.device, up_, rows, x.slice_rows(1, 3));
             });
   }
 }

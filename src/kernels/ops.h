@@ -168,6 +168,13 @@ struct Ops {
   void (*scale)(Device&, Matrix x, float s) = nullptr;
   /// x = c * tanh(x / c)
   void (*softcap)(Device&, Matrix x, float c) = nullptr;
+  /// x = min(max(x, -limit), limit)
+  void (*clamp)(Device&, Matrix x, float limit) = nullptr;
+  /// y[i, :] = x[rows[i], :]; y [rows.size(), cols] does not overlap x.
+  void (*gather)(Device&, Matrix x, std::span<const int32_t> rows, Matrix y) = nullptr;
+  /// y[rows[i], :] += weights[i] * x[i, :]; no row is named twice.
+  void (*scatter_add)(Device&, Matrix x, std::span<const int32_t> rows,
+                      std::span<const float> weights, Matrix y) = nullptr;
   /// out[t] = index of the largest of x[t, :], the first on ties; NaN never wins. `out` lies in
   /// host memory; the call waits for it.
   void (*argmax)(Device&, Matrix x, int32_t* out) = nullptr;

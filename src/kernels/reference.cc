@@ -143,6 +143,30 @@ void softcap(Device&, Matrix x, float c) {
   }
 }
 
+void clamp(Device&, Matrix x, float limit) {
+  for (int64_t t = 0; t < x.rows; ++t) {
+    for (int64_t i = 0; i < x.cols; ++i) x.row(t)[i] = std::clamp(x.row(t)[i], -limit, limit);
+  }
+}
+
+void gather(Device&, Matrix x, std::span<const int32_t> rows, Matrix y) {
+  check_rows(x, rows, y);
+  for (int64_t t = 0; t < y.rows; ++t) {
+    std::copy_n(x.row(rows[static_cast<size_t>(t)]), x.cols, y.row(t));
+  }
+}
+
+void scatter_add(Device&, Matrix x, std::span<const int32_t> rows, std::span<const float> weights,
+                 Matrix y) {
+  check_rows(y, rows, x);
+  AWQ_CHECK(weights.size() == rows.size(), weights.size());
+  for (int64_t t = 0; t < x.rows; ++t) {
+    const float weight = weights[static_cast<size_t>(t)];
+    float* to = y.row(rows[static_cast<size_t>(t)]);
+    for (int64_t i = 0; i < x.cols; ++i) to[i] += weight * x.row(t)[i];
+  }
+}
+
 void argmax(Device&, Matrix x, int32_t* out) {
   for (int64_t t = 0; t < x.rows; ++t) {
     int64_t best = -1;
@@ -268,6 +292,9 @@ Ops reference_ops(Device& device) {
   ops.scale_columns = scale_columns;
   ops.scale = scale;
   ops.softcap = softcap;
+  ops.clamp = clamp;
+  ops.gather = gather;
+  ops.scatter_add = scatter_add;
   ops.argmax = argmax;
   ops.score = score;
   ops.divergence = divergence;

@@ -118,6 +118,16 @@ TEST_F(RowsOp, SmallOnes) {
             [&](const Ops& ops, float* y) { ops.scale(*device, {y, 4, columns}, 0.37f); });
     compare(x, columns, 1e-5,
             [&](const Ops& ops, float* y) { ops.softcap(*device, {y, 4, columns}, 30.0f); });
+    compare(x, columns, 0,
+            [&](const Ops& ops, float* y) { ops.clamp(*device, {y, 4, columns}, 7.0f); });
+    const std::vector<int32_t> rows = {3, 0, 2};
+    const std::vector<float> weights = {0.5f, -2.0f, 0.3f};
+    compare(x, columns, 0, [&](const Ops& ops, float* y) {
+      ops.gather(*device, {other, 4, columns}, rows, {y, 3, columns});
+    });
+    compare(x, columns, 1e-6, [&](const Ops& ops, float* y) {
+      ops.scatter_add(*device, {other, 3, columns}, rows, weights, {y, 4, columns});
+    });
   }
 }
 

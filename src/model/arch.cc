@@ -1,16 +1,30 @@
 #include "model/arch.h"
 
 #include <array>
-#include <cmath>
-#include <numbers>
 
 namespace awq {
 
-std::string_view slot_name(Slot slot) {
+std::string slot_name(Slot slot) {
   static constexpr std::array<std::string_view, kSlots> kNames = {
-      "embed", "lm_head", "final_norm", "attn_norm", "q", "k", "v", "o", "ffn_norm",
-      "gate",  "up",      "down"};
-  return kNames[static_cast<size_t>(slot)];
+      "embed",       "position_table", "embed_norm", "project_in",    "final_norm",
+      "project_out", "lm_head",        "attn_norm",  "q",             "k",
+      "v",           "q_norm",         "k_norm",     "o",             "attn_out_norm",
+      "ffn_norm",    "gate",           "up",         "down",          "ffn_out_norm",
+      "router",      "shared_gate",    "shared_up",  "shared_down",   "shared_router",
+      "expert_gate", "expert_up",      "expert_down"};
+  const auto [of_first, expert] = expert_place(slot);
+  const std::string_view name = kNames[static_cast<size_t>(of_first)];
+  return of_first < Slot::expert_gate ? std::string(name) : cat(name, ".", expert);
+}
+
+Slot expert_slot(Slot of_first, int64_t e) {
+  return static_cast<Slot>(static_cast<int64_t>(of_first) + 3 * e);
+}
+
+ExpertPlace expert_place(Slot slot) {
+  if (slot < Slot::expert_gate) return {slot, 0};
+  const int64_t beyond = static_cast<int64_t>(slot) - static_cast<int64_t>(Slot::expert_gate);
+  return {static_cast<Slot>(static_cast<int64_t>(Slot::expert_gate) + beyond % 3), beyond / 3};
 }
 
 int64_t axis_size(const Sizes& sizes, Axis axis) {
@@ -18,15 +32,47 @@ int64_t axis_size(const Sizes& sizes, Axis axis) {
     case Axis::embed: return sizes.hidden;
     case Axis::heads: return sizes.heads * sizes.head_dim;
     case Axis::kv_heads: return sizes.kv_heads * sizes.head_dim;
+    case Axis::head_dim: return sizes.head_dim;
     case Axis::ffn: return sizes.ffn;
     case Axis::vocab: return sizes.vocab;
+    case Axis::token_embed: return sizes.token_embed == 0 ? sizes.hidden : sizes.token_embed;
+    case Axis::positions: return sizes.position_rows;
+    case Axis::experts: return sizes.experts;
+    case Axis::expert_ffn: return sizes.expert_ffn;
+    case Axis::shared_ffn: return sizes.shared_ffn;
+    case Axis::one: return 1;
   }
   AWQ_CHECK(false, static_cast<int>(axis));
   return 0;
 }
 
+std::string_view axis_key(Axis axis) {
+  switch (axis) {
+    case Axis::embed: return "hidden_size";
+    case Axis::heads: return "num_attention_heads x head_dim";
+    case Axis::kv_heads: return "num_key_value_heads x head_dim";
+    case Axis::head_dim: return "head_dim";
+    case Axis::ffn: return "intermediate_size";
+    case Axis::vocab: return "vocab_size";
+    case Axis::token_embed: return "word_embed_proj_dim";
+    case Axis::positions: return "max_position_embeddings";
+    case Axis::experts: return "number of experts";
+    case Axis::expert_ffn: return "moe_intermediate_size";
+    case Axis::shared_ffn: return "shared_expert_intermediate_size";
+    case Axis::one: return "1";
+  }
+  return "";
+}
+
 Shape linear_shape(const Arch& arch, const Linear& linear) {
   return {axis_size(arch.sizes, linear.out_axis), axis_size(arch.sizes, linear.in_axis)};
+}
+
+int64_t norm_size(const Arch& arch, const Norm& norm) { return axis_size(arch.sizes, norm.axis); }
+
+Shape norm_shape(const Arch& arch, const Norm& norm) {
+  const int64_t size = norm_size(arch, norm), dim = arch.sizes.head_dim;
+  return norm.own_head_weights ? Shape{size / dim, dim} : Shape{size};
 }
 
 std::vector<Linear> block_linears(const Block& block) {
@@ -34,16 +80,48 @@ std::vector<Linear> block_linears(const Block& block) {
   std::vector<Linear> linears = {attention.q, attention.k, attention.v, attention.o};
   if (const auto* gated = std::get_if<GatedFfn>(&block.ffn)) {
     linears.insert(linears.end(), {gated->gate, gated->up, gated->down});
+  } else if (const auto* plain = std::get_if<PlainFfn>(&block.ffn)) {
+    linears.insert(linears.end(), {plain->up, plain->down});
   } else {
-    const auto& plain = std::get<PlainFfn>(block.ffn);
-    linears.insert(linears.end(), {plain.up, plain.down});
+    const auto& moe = std::get<MoeFfn>(block.ffn);
+    linears.push_back(moe.router);
+    for (int64_t e = 0; e < moe.experts; ++e) {
+      for (Linear linear : {moe.expert.gate, moe.expert.up, moe.expert.down}) {
+        linear.slot = expert_slot(linear.slot, e);
+        linears.push_back(linear);
+      }
+    }
   }
   return linears;
 }
 
 std::vector<Norm> block_norms(const Block& block) {
-  if (block.residual == Residual::parallel_one_norm) return {block.attn_norm};
-  return {block.attn_norm, block.ffn_norm};
+  std::vector<Norm> norms;
+  const auto add = [&norms](const std::optional<Norm>& norm) {
+    if (norm) norms.push_back(*norm);
+  };
+  add(block.attn_norm);
+  add(block.attention.q_norm);
+  add(block.attention.k_norm);
+  add(block.attn_out_norm);
+  if (block.residual != Residual::parallel_one_norm) add(block.ffn_norm);
+  add(block.ffn_out_norm);
+  return norms;
+}
+
+std::vector<Linear> frame_linears(const Arch& arch) {
+  std::vector<Linear> linears;
+  if (arch.learned_positions) linears.push_back(arch.learned_positions->table);
+  if (arch.project_in) linears.push_back(*arch.project_in);
+  if (arch.project_out) linears.push_back(*arch.project_out);
+  return linears;
+}
+
+std::vector<Norm> frame_norms(const Arch& arch) {
+  std::vector<Norm> norms;
+  if (arch.embed_norm) norms.push_back(*arch.embed_norm);
+  if (arch.final_norm) norms.push_back(*arch.final_norm);
+  return norms;
 }
 
 std::optional<Linear> find_linear(const Block& block, Slot slot) {
@@ -53,15 +131,29 @@ std::optional<Linear> find_linear(const Block& block, Slot slot) {
   return std::nullopt;
 }
 
+std::optional<Norm> find_norm(const Block& block, Slot slot) {
+  for (const Norm& norm : block_norms(block)) {
+    if (norm.slot == slot) return norm;
+  }
+  return std::nullopt;
+}
+
+Slot ffn_input_slot(const Block& block) {
+  if (std::holds_alternative<MoeFfn>(block.ffn)) return Slot::router;
+  return std::holds_alternative<GatedFfn>(block.ffn) ? Slot::gate : Slot::up;
+}
+
 Slot input_slot(const Block& block, Slot slot) {
-  const bool gated = std::holds_alternative<GatedFfn>(block.ffn);
-  switch (slot) {
+  const auto [of_first, expert] = expert_place(slot);
+  switch (of_first) {
     case Slot::k:
     case Slot::v: return Slot::q;
     case Slot::gate:
     case Slot::up:
+    case Slot::router:
       if (block.residual == Residual::parallel_one_norm) return Slot::q;
-      return gated ? Slot::gate : Slot::up;
+      return ffn_input_slot(block);
+    case Slot::expert_up: return expert_slot(Slot::expert_gate, expert);
     default: return slot;
   }
 }
@@ -71,42 +163,13 @@ int64_t parameter_count(const Arch& arch) {
     const Shape shape = linear_shape(arch, l);
     return shape.elements() + (l.bias ? shape[0] : 0);
   };
-  const auto norm = [&](const Norm& n) { return arch.sizes.hidden * (n.bias ? 2 : 1); };
-  int64_t block = 0;
+  const auto norm = [&](const Norm& n) { return norm_size(arch, n) * (n.bias ? 2 : 1); };
+  int64_t block = 0, frame = linear(arch.embed) + (arch.tied_head ? 0 : linear(arch.lm_head));
   for (const Linear& l : block_linears(arch.block)) block += linear(l);
   for (const Norm& n : block_norms(arch.block)) block += norm(n);
-  return arch.sizes.layers * block + norm(arch.final_norm) + linear(arch.embed) +
-         (arch.tied_head ? 0 : linear(arch.lm_head));
-}
-
-// The llama3 rule: wavelengths beyond the original context are stretched by `factor`, short ones
-// are kept, those between are blended (Llama 3.1 model card; transformers' "llama3" rope type).
-static double llama3_frequency(double frequency, const RopeScaling& scaling) {
-  const double wavelength = 2 * std::numbers::pi / frequency;
-  const double longest = scaling.original_context / scaling.low_frequency;
-  const double shortest = scaling.original_context / scaling.high_frequency;
-  if (wavelength > longest) return frequency / scaling.factor;
-  if (wavelength < shortest) return frequency;
-  const double blend = (scaling.original_context / wavelength - scaling.low_frequency) /
-                       (scaling.high_frequency - scaling.low_frequency);
-  return (1 - blend) * frequency / scaling.factor + blend * frequency;
-}
-
-std::vector<float> inverse_frequencies(const Rope& rope) {
-  std::vector<float> frequencies(static_cast<size_t>(rope.rotary_dim / 2));
-  for (size_t i = 0; i < frequencies.size(); ++i) {
-    double frequency = std::pow(rope.theta, -2.0 * static_cast<double>(i) /
-                                                static_cast<double>(rope.rotary_dim));
-    if (!rope.divisors.empty()) {
-      frequency /= rope.divisors[i];
-    } else if (rope.scaling.kind == RopeScaling::Kind::linear) {
-      frequency /= rope.scaling.factor;
-    } else if (rope.scaling.kind == RopeScaling::Kind::llama3) {
-      frequency = llama3_frequency(frequency, rope.scaling);
-    }
-    frequencies[i] = static_cast<float>(frequency);
-  }
-  return frequencies;
+  for (const Linear& l : frame_linears(arch)) frame += linear(l);
+  for (const Norm& n : frame_norms(arch)) frame += norm(n);
+  return arch.sizes.layers * block + frame;
 }
 
 }  // namespace awq

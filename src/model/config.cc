@@ -64,6 +64,31 @@ Result<std::string> Config::text_or(std::string_view key, std::string_view fallb
   return value->get<std::string>();
 }
 
+Result<std::vector<double>> Config::numbers(std::string_view key, double low, double high) const {
+  const Json* value = find(key);
+  const std::string wanted = cat("a list of numbers from ", low, " to ", high);
+  if (value == nullptr || !value->is_array()) return wrong(key, wanted);
+  std::vector<double> numbers;
+  for (const Json& entry : *value) {
+    if (!entry.is_number()) return wrong(key, wanted);
+    numbers.push_back(entry.get<double>());
+    if (!(numbers.back() >= low && numbers.back() <= high)) return wrong(key, wanted);
+  }
+  return numbers;
+}
+
+Result<std::vector<std::string>> Config::texts(std::string_view key) const {
+  const Json* value = find(key);
+  std::vector<std::string> texts;
+  if (value == nullptr) return texts;
+  if (!value->is_array()) return wrong(key, "a list of strings");
+  for (const Json& entry : *value) {
+    if (!entry.is_string()) return wrong(key, "a list of strings");
+    texts.push_back(entry.get<std::string>());
+  }
+  return texts;
+}
+
 Result<std::optional<Config>> Config::object(std::string_view key) const {
   const Json* value = find(key);
   if (value == nullptr) return std::optional<Config>();

@@ -3,6 +3,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/json.h"
 #include "base/result.h"
@@ -25,6 +26,10 @@ class Config {
   Result<double> number_or(std::string_view key, double fallback, double low, double high) const;
   Result<bool> boolean_or(std::string_view key, bool fallback) const;
   Result<std::string> text_or(std::string_view key, std::string_view fallback) const;
+  /// A list of numbers, each in [low, high].
+  Result<std::vector<double>> numbers(std::string_view key, double low, double high) const;
+  /// A list of strings; empty when absent or null.
+  Result<std::vector<std::string>> texts(std::string_view key) const;
   /// A nested object, or nothing when absent or null.
   Result<std::optional<Config>> object(std::string_view key) const;
 

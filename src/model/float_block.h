@@ -1,7 +1,7 @@
 // One decoder block in float32 on the host: what folding, searching and rounding work on.
 #pragma once
 
-#include <array>
+#include <algorithm>
 #include <vector>
 
 #include "model/arch.h"
@@ -19,10 +19,28 @@ struct FloatWeights {
   FloatTensor weight, bias;
 };
 
-struct FloatBlock {
-  std::array<FloatWeights, kSlots> slots;  ///< empty where the block has no such tensor
-  FloatWeights& operator[](Slot slot) { return slots[static_cast<size_t>(slot)]; }
-  const FloatWeights& operator[](Slot slot) const { return slots[static_cast<size_t>(slot)]; }
+/// One T for each slot of a block, grown as slots are named. References stay valid until a slot
+/// beyond all others is named for the first time.
+template <class T>
+class SlotTable {
+ public:
+  T& operator[](Slot slot) {
+    const auto at = static_cast<size_t>(slot);
+    if (at >= values_.size()) values_.resize(std::max(at + 1, kSlots));
+    return values_[at];
+  }
+  const T& operator[](Slot slot) const {
+    AWQ_CHECK(static_cast<size_t>(slot) < values_.size(), slot_name(slot));
+    return values_[static_cast<size_t>(slot)];
+  }
+  auto begin() const { return values_.begin(); }
+  auto end() const { return values_.end(); }
+
+ private:
+  std::vector<T> values_ = std::vector<T>(kSlots);
 };
+
+/// Empty where the block has no such tensor.
+using FloatBlock = SlotTable<FloatWeights>;
 
 }  // namespace awq

@@ -7,38 +7,66 @@ namespace awq {
 std::string FoldGroup::name() const {
   std::string text = cat(slot_name(producer), " -> ");
   for (size_t i = 0; i < consumers.size(); ++i) {
+    const auto [of_first, expert] = expert_place(consumers[i]);
+    if (consumers.size() > 1 && expert > 0) continue;  // all experts are in it
     text += cat(i == 0 ? "" : ", ", slot_name(consumers[i]));
   }
   return text;
 }
 
+// up -> down: legal behind a gate, and where the activation is positively homogeneous.
+static bool passes_scale(const Ffn& ffn) {
+  const auto* plain = std::get_if<PlainFfn>(&ffn);
+  return plain == nullptr || plain->activation == Activation::relu;
+}
+
+// What reads the feed-forward module's input.
+static std::vector<Slot> ffn_readers(const Ffn& ffn) {
+  if (std::holds_alternative<GatedFfn>(ffn)) return {Slot::gate, Slot::up};
+  const auto* moe = std::get_if<MoeFfn>(&ffn);
+  if (moe == nullptr) return {Slot::up};
+  std::vector<Slot> readers = {Slot::router};
+  for (int64_t e = 0; e < moe->experts; ++e) {
+    readers.push_back(expert_slot(Slot::expert_gate, e));
+    readers.push_back(expert_slot(Slot::expert_up, e));
+  }
+  return readers;
+}
+
 std::vector<FoldGroup> fold_groups(const Arch& arch, FoldOptions options) {
   const Block& block = arch.block;
+  const Residual wiring = block.residual;
   std::vector<FoldGroup> groups;
 
-  FoldGroup attention{FoldInto::norm, block.attn_norm.slot, {Slot::q, Slot::k, Slot::v}};
-  FoldGroup ffn{FoldInto::norm, block.ffn_norm.slot, {Slot::up}};
-  const auto* gated = std::get_if<GatedFfn>(&block.ffn);
-  if (gated != nullptr) ffn.consumers = {Slot::gate, Slot::up};
-  if (block.residual == Residual::parallel_one_norm) {
-    attention.consumers.insert(attention.consumers.end(), ffn.consumers.begin(),
-                               ffn.consumers.end());
-    groups.push_back(attention);
-  } else {
-    groups.push_back(attention);
+  // A norm absorbs a scale only if nothing but these linears reads it: not where its output is the
+  // residual stream (post_norm), nor where the module reads the stream itself (no norm).
+  const std::vector<Slot> fed = ffn_readers(block.ffn);
+  const bool one_norm = wiring == Residual::parallel_one_norm;
+  if (block.attn_norm && wiring != Residual::post_norm) {
+    FoldGroup attention{FoldInto::norm, block.attn_norm->slot, {Slot::q, Slot::k, Slot::v}};
+    if (one_norm) attention.consumers.insert(attention.consumers.end(), fed.begin(), fed.end());
+    groups.push_back(std::move(attention));
   }
 
   const Sizes& sizes = arch.sizes;
   const Shape v = linear_shape(arch, block.attention.v), o = linear_shape(arch, block.attention.o);
-  if (!options.reference_groups || v == o) {
+  const bool linear_in_v = block.attention.clip == 0;  // a clamped v does not take a scale through
+  if (linear_in_v && (!options.reference_groups || v == o)) {
     groups.push_back({FoldInto::linear, Slot::v, {Slot::o}, sizes.heads / sizes.kv_heads});
   }
 
-  if (block.residual != Residual::parallel_one_norm) groups.push_back(ffn);
-
-  const bool homogeneous =
-      gated != nullptr || std::get<PlainFfn>(block.ffn).activation == Activation::relu;
-  if (homogeneous) groups.push_back({FoldInto::linear, Slot::up, {Slot::down}});
+  if (block.ffn_norm && !one_norm && wiring != Residual::post_norm) {
+    groups.push_back({FoldInto::norm, block.ffn_norm->slot, fed});
+  }
+  if (const auto* moe = std::get_if<MoeFfn>(&block.ffn)) {
+    for (int64_t e = 0; e < moe->experts; ++e) {
+      groups.push_back({FoldInto::linear,
+                        expert_slot(Slot::expert_up, e),
+                        {expert_slot(Slot::expert_down, e)}});
+    }
+  } else if (passes_scale(block.ffn)) {
+    groups.push_back({FoldInto::linear, Slot::up, {Slot::down}});
+  }
   return groups;
 }
 
@@ -79,18 +107,13 @@ static void divide(std::vector<float>& values, std::span<const float> scale, flo
   for (size_t i = 0; i < values.size(); ++i) values[i] = (values[i] + offset) / scale[i] - offset;
 }
 
-static float norm_offset(const Block& block, Slot slot) {
-  return slot == block.attn_norm.slot ? block.attn_norm.weight_offset
-                                      : block.ffn_norm.weight_offset;
-}
-
 void apply_fold(const Arch& arch, const FoldGroup& group, std::span<const float> scale,
                 FloatBlock& block) {
   AWQ_CHECK(static_cast<int64_t>(scale.size()) == fold_channels(arch, group), group.name());
   FloatWeights& producer = block[group.producer];
   divide(producer.bias.values, scale, 0);
   if (group.into == FoldInto::norm) {
-    divide(producer.weight.values, scale, norm_offset(arch.block, group.producer));
+    divide(producer.weight.values, scale, find_norm(arch.block, group.producer)->weight_offset);
   } else {
     const int64_t in = producer.weight.shape[1];
     for (size_t row = 0; row < scale.size(); ++row) {

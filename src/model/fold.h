@@ -33,8 +33,8 @@ struct FoldOptions {
   bool reference_groups = false;
 };
 
-/// The groups of one block. Every consumer of a norm is in its group. up -> down needs a gate or an
-/// activation with act(a x) = a act(x), a > 0 (ReLU).
+/// The groups of one block. Every consumer of a norm is in its group, a router too. up -> down needs a
+/// gate or an activation with act(a x) = a act(x), a > 0 (ReLU). v -> o needs v unclamped.
 std::vector<FoldGroup> fold_groups(const Arch& arch, FoldOptions options = {});
 
 /// Channels of a group's scale: the producer's outputs.

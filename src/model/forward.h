@@ -19,7 +19,10 @@ class Observer {
 class Workspace {
  public:
   explicit Workspace(Device& device) : device_(&device) {}
-  enum Part { kNormed, kQ, kK, kV, kAttention, kGate, kUp, kBranch, kSecondBranch, kParts };
+  enum Part {
+    kNormed, kQ, kK, kV, kAttention, kGate, kUp, kBranch, kSecondBranch, kRouter, kRouted, kExpert,
+    kParts
+  };
   Matrix matrix(Part part, int64_t rows, int64_t cols);
   /// Bytes of all parts for a batch of `tokens`.
   static uint64_t bytes(const Arch& arch, int64_t tokens);
@@ -33,6 +36,9 @@ class Workspace {
 struct Rows {
   std::span<const int32_t> positions;  ///< [tokens]
   std::span<const Segment> segments;   ///< KV of this layer for each sequence
+  /// [segments]: positions that each sequence will have once its prompt is in, which scalings that
+  /// look at the length go by; empty: those after this step.
+  std::span<const int64_t> lengths = {};
 };
 
 /// x [tokens, hidden] goes through decoder block `layer` in place.
@@ -49,10 +55,11 @@ void forward_attention(const Model& model, const BlockWeights& weights, int64_t 
 void forward_ffn(const Model& model, const BlockWeights& weights, int64_t layer, Matrix normed,
                  Matrix y, Workspace& workspace, Observer* observer = nullptr);
 
-/// x = the embeddings of `ids`.
-void embed_tokens(const Model& model, std::span<const int32_t> ids, Matrix x);
+/// x [tokens, hidden] = what the first block gets for `ids` at `positions`.
+void embed_tokens(const Model& model, std::span<const int32_t> ids,
+                  std::span<const int32_t> positions, Matrix x, Workspace& workspace);
 
-/// logits [rows, vocab] = head(final_norm(x)); `normed` [rows, hidden] is scratch.
-void forward_head(const Model& model, Matrix x, Matrix normed, Matrix logits);
+/// logits [rows, vocab] of the last block's output x [rows, hidden].
+void forward_head(const Model& model, Matrix x, Matrix logits, Workspace& workspace);
 
 }  // namespace awq

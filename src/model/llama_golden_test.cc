@@ -1,34 +1,8 @@
 // Logits of the tiny checkpoints in data/golden against transformers' (tools/make_goldens.py).
-#include <gtest/gtest.h>
-
-#include <cmath>
-#include <cstring>
-
-#include "base/file.h"
-#include "checkpoint/safetensors.h"
-#include "kernels/cpu.h"
-#include "model/forward.h"
-#include "model/tensor_reader.h"
+#include "model/golden.h"
 
 namespace awq {
 namespace {
-
-struct Golden {
-  std::vector<int32_t> prompt;
-  std::vector<float> logits;  // [tokens, vocab]
-};
-
-template <class T>
-std::vector<T> tensor_values(const std::vector<TensorInfo>& tensors, std::string_view name) {
-  for (const TensorInfo& tensor : tensors) {
-    if (tensor.name != name) continue;
-    std::vector<T> values(tensor.data.size() / sizeof(T));
-    std::memcpy(values.data(), tensor.data.data(), tensor.data.size());
-    return values;
-  }
-  ADD_FAILURE() << name << " is missing";
-  return {};
-}
 
 std::string golden_path(const std::string& name) {
   return path_join(path_join(AWQ_SOURCE_DIR, "data/golden"), name);
@@ -39,31 +13,8 @@ Golden read_golden(const std::string& directory) {
   EXPECT_TRUE(file.ok());
   const auto tensors = parse_safetensors(file->bytes(), "logits");
   EXPECT_TRUE(tensors.ok());
-  return {tensor_values<int32_t>(*tensors, "prompt_ids"), tensor_values<float>(*tensors, "logits")};
-}
-
-// The whole prompt in one pass.
-std::vector<float> all_logits(const Model& model, const std::vector<int32_t>& prompt) {
-  const Sizes& sizes = model.arch.sizes;
-  const auto tokens = static_cast<int64_t>(prompt.size());
-  std::vector<float> x(static_cast<size_t>(tokens * sizes.hidden)), normed(x.size());
-  std::vector<float> logits(static_cast<size_t>(tokens * sizes.vocab));
-  std::vector<int32_t> positions(prompt.size());
-  for (size_t i = 0; i < positions.size(); ++i) positions[i] = static_cast<int32_t>(i);
-  const Matrix rows(x.data(), tokens, sizes.hidden);
-  embed_tokens(model, prompt, rows);
-  Workspace workspace(*model.ops.device);
-  const int64_t stride = tokens * sizes.head_dim;
-  std::vector<float> kv(static_cast<size_t>(2 * sizes.kv_heads * stride));
-  const Segment segment{0, tokens, 0,
-                        {kv.data(), kv.data() + sizes.kv_heads * stride, DType::f32, stride}};
-  for (int64_t layer = 0; layer < sizes.layers; ++layer) {
-    forward_block(model, model.blocks[static_cast<size_t>(layer)], layer, rows,
-                  {positions, {&segment, 1}}, workspace);
-  }
-  forward_head(model, rows, {normed.data(), tokens, sizes.hidden},
-               {logits.data(), tokens, sizes.vocab});
-  return logits;
+  return {golden_values<int32_t>(*tensors, "prompt_ids"), {},
+          golden_values<float>(*tensors, "logits"), {}};
 }
 
 class LlamaGolden : public testing::TestWithParam<const char*> {};
@@ -81,13 +32,8 @@ TEST_P(LlamaGolden, LogitsEqualTransformers) {
     const Ops ops = *make_cpu_ops(*device, backend);
     const auto model = load_model(*reader, ops);
     ASSERT_TRUE(model.ok()) << model.error().message;
-    const std::vector<float> logits = all_logits(*model, golden.prompt);
-    ASSERT_EQ(logits.size(), golden.logits.size());
-    float error = 0;
-    for (size_t i = 0; i < logits.size(); ++i) {
-      error = std::max(error, std::fabs(logits[i] - golden.logits[i]));
-    }
-    EXPECT_LT(error, 1e-4f) << backend;
+    GoldenRun run(*model, static_cast<int64_t>(golden.prompt.size()));
+    EXPECT_LT(largest_difference(run.feed(golden.prompt), golden.logits), 1e-4f) << backend;
   }
 }
 

@@ -11,16 +11,37 @@ namespace awq {
 namespace {
 
 struct KnownShape {
-  std::string_view name;
+  std::string_view name, architecture;
   int64_t layers, hidden, heads, kv_heads, ffn, vocab, context;
+  std::string_view more = "{}";  // what else config.json says, as JSON
 };
 
 constexpr KnownShape kShapes[] = {
-    {"tinyllama-1.1b", 22, 2048, 32, 4, 5632, 32000, 2048},
-    {"llama-2-7b", 32, 4096, 32, 32, 11008, 32000, 4096},
-    {"llama-2-13b", 40, 5120, 40, 40, 13824, 32000, 4096},
-    {"llama-2-70b", 80, 8192, 64, 8, 28672, 32000, 4096},
-    {"llama-3-8b", 32, 4096, 32, 8, 14336, 128256, 8192},
+    {"tinyllama-1.1b", "LlamaForCausalLM", 22, 2048, 32, 4, 5632, 32000, 2048},
+    {"llama-2-7b", "LlamaForCausalLM", 32, 4096, 32, 32, 11008, 32000, 4096},
+    {"llama-2-13b", "LlamaForCausalLM", 40, 5120, 40, 40, 13824, 32000, 4096},
+    {"llama-2-70b", "LlamaForCausalLM", 80, 8192, 64, 8, 28672, 32000, 4096},
+    {"llama-3-8b", "LlamaForCausalLM", 32, 4096, 32, 8, 14336, 128256, 8192},
+    {"mistral-7b", "MistralForCausalLM", 32, 4096, 32, 8, 14336, 32000, 32768,
+     R"({"sliding_window": 4096})"},
+    {"qwen2.5-7b", "Qwen2ForCausalLM", 28, 3584, 28, 4, 18944, 152064, 32768},
+    {"qwen3-8b", "Qwen3ForCausalLM", 36, 4096, 32, 8, 12288, 151936, 40960},
+    {"gemma-2-9b", "Gemma2ForCausalLM", 42, 3584, 16, 8, 14336, 256000, 8192,
+     R"({"head_dim": 256, "query_pre_attn_scalar": 256, "sliding_window": 4096,
+         "attn_logit_softcapping": 50, "final_logit_softcapping": 30})"},
+    {"phi-3-mini", "Phi3ForCausalLM", 32, 3072, 32, 32, 8192, 32064, 4096,
+     R"({"sliding_window": 2047})"},
+    {"opt-6.7b", "OPTForCausalLM", 32, 4096, 32, 32, 16384, 50272, 2048},
+    {"mpt-7b", "MptForCausalLM", 32, 4096, 32, 32, 16384, 50432, 2048},
+    {"falcon-7b", "FalconForCausalLM", 32, 4544, 71, 1, 18176, 65024, 2048},
+    {"pythia-6.9b", "GPTNeoXForCausalLM", 32, 4096, 32, 32, 16384, 50432, 2048},
+    {"bloom-7b1", "BloomForCausalLM", 30, 4096, 32, 32, 16384, 250880, 2048},
+    {"starcoder2-7b", "Starcoder2ForCausalLM", 32, 4608, 36, 4, 18432, 49152, 16384,
+     R"({"sliding_window": 4096})"},
+    {"mixtral-8x7b", "MixtralForCausalLM", 32, 4096, 32, 8, 14336, 32000, 32768},
+    {"qwen3-30b-a3b", "Qwen3MoeForCausalLM", 48, 2048, 32, 4, 6144, 151936, 40960,
+     R"({"num_experts": 128, "num_experts_per_tok": 8, "moe_intermediate_size": 768,
+         "norm_topk_prob": true})"},
 };
 
 }  // namespace
@@ -32,15 +53,19 @@ Result<Json> synthetic_config(std::string_view name, int64_t layers) {
       append_item(offered, shape.name);
       continue;
     }
-    return Json{{"architectures", {"LlamaForCausalLM"}},
-                {"model_type", "llama"},
-                {"num_hidden_layers", layers > 0 ? layers : shape.layers},
-                {"hidden_size", shape.hidden},
-                {"num_attention_heads", shape.heads},
-                {"num_key_value_heads", shape.kv_heads},
-                {"intermediate_size", shape.ffn},
-                {"vocab_size", shape.vocab},
-                {"max_position_embeddings", shape.context}};
+    Json config = {{"architectures", {shape.architecture}},
+                   {"num_hidden_layers", layers > 0 ? layers : shape.layers},
+                   {"hidden_size", shape.hidden},
+                   {"num_attention_heads", shape.heads},
+                   {"num_key_value_heads", shape.kv_heads},
+                   {"intermediate_size", shape.ffn},
+                   {"vocab_size", shape.vocab},
+                   {"max_position_embeddings", shape.context}};
+    AWQ_ASSIGN(const Json more, parse_json(shape.more, shape.name));
+    config.update(more);
+    AWQ_ASSIGN(const Family* family, find_family(Config(config, std::string(name))));
+    config["model_type"] = family->name;
+    return config;
   }
   return usage_error(
       cat("no synthetic shape \"", printable(name, 40), "\"; choose one of: ", offered));
@@ -122,10 +147,17 @@ class Maker {
     return result;
   }
 
-  NormWeights norm(int64_t dim) {
+  NormWeights norm(const Arch& arch, const Norm& record) {
+    const auto size = static_cast<size_t>(norm_size(arch, record));
     NormWeights result;
-    result.weight = upload_floats(*ops_.device, std::vector<float>(static_cast<size_t>(dim), 1.0f));
+    result.weight =
+        upload_floats(*ops_.device, std::vector<float>(size, 1 - record.weight_offset));
+    if (record.bias) result.bias = zeros(static_cast<int64_t>(size));
     return result;
+  }
+
+  DeviceBuffer zeros(int64_t size) {
+    return upload_floats(*ops_.device, std::vector<float>(static_cast<size_t>(size), 0.0f));
   }
 
  private:
@@ -149,19 +181,32 @@ Result<Model> make_synthetic_model(const SyntheticOptions& options, const Ops& o
   }
   Model model;
   AWQ_ASSIGN(model.arch, synthetic_arch(options.shape, options.layers));
+  for (const Linear& linear : block_linears(model.arch.block)) {
+    const int64_t in = linear_shape(model.arch, linear)[1];
+    if (bits == 16 || options.group == 0 || in % options.group == 0) continue;
+    return usage_error(cat("--group ", options.group, " does not divide the ", in, " inputs of ",
+                           slot_name(linear.slot), " of ", options.shape, "; use a smaller one"));
+  }
   model.ops = ops;
   Maker maker(options, ops);
-  const int64_t hidden = model.arch.sizes.hidden;
-  model.embed = maker.half(linear_shape(model.arch, model.arch.embed));
-  model.lm_head = maker.half(linear_shape(model.arch, model.arch.lm_head));
-  model.final_norm = maker.norm(hidden);
-  model.inverse_frequency =
-      inverse_frequencies(std::get<Rope>(model.arch.block.attention.positions));
-  for (int64_t layer = 0; layer < model.arch.sizes.layers; ++layer) {
+  const Arch& arch = model.arch;
+  model.embed = maker.half(linear_shape(arch, arch.embed));
+  if (!arch.tied_head) model.lm_head = maker.half(linear_shape(arch, arch.lm_head));
+  for (const Norm& n : frame_norms(arch)) {
+    (n.slot == Slot::embed_norm ? model.embed_norm : model.final_norm) = maker.norm(arch, n);
+  }
+  if (arch.learned_positions) {
+    model.position_table = maker.half(linear_shape(arch, arch.learned_positions->table));
+  }
+  prepare_tables(model);
+  for (int64_t layer = 0; layer < arch.sizes.layers; ++layer) {
     BlockWeights block;
-    for (const Norm& n : block_norms(model.arch.block)) block.norm(n.slot) = maker.norm(hidden);
-    for (const Linear& l : block_linears(model.arch.block)) {
-      block.linear(l.slot) = maker.linear(linear_shape(model.arch, l));
+    for (const Norm& n : block_norms(arch.block)) block.norm(n.slot) = maker.norm(arch, n);
+    for (const Linear& l : block_linears(arch.block)) {
+      LinearWeights& to = block.linear(l.slot);
+      const Shape shape = linear_shape(arch, l);
+      to = l.keep_float ? maker.half(shape) : maker.linear(shape);
+      if (l.bias) to.bias = maker.zeros(shape[0]);
     }
     model.blocks.push_back(std::move(block));
   }

@@ -34,7 +34,7 @@ Status TensorReader::check_head() {
 
 // GGUF stores the llama3 scaling evaluated, as one divisor per frequency.
 Status TensorReader::read_divisors() {
-  auto* rope = std::get_if<Rope>(&arch_.block.attention.positions);
+  auto* rope = std::get_if<Rope>(&arch_.block.attention.kinds.front().positions);
   if (rope == nullptr || checkpoint_->container() != Container::gguf) return {};
   const TensorInfo* tensor = checkpoint_->find("rope_freqs.weight");
   if (tensor == nullptr) return {};
@@ -53,25 +53,21 @@ Status TensorReader::read_divisors() {
   return {};
 }
 
-const TensorInfo* TensorReader::find(Slot slot, int64_t layer, std::string_view part) const {
-  const std::string name =
-      cat(module_name(*family_, checkpoint_->container(), slot, layer), part);
+const TensorInfo* TensorReader::find(const std::string& name) const {
   if (const TensorInfo* tensor = checkpoint_->find(name)) return tensor;
-  // Old files lack the outer module's prefix.
-  constexpr std::string_view kPrefix = "model.";
-  if (name.rfind(kPrefix, 0) != 0) return nullptr;
-  return checkpoint_->find(std::string_view(name).substr(kPrefix.size()));
+  if (checkpoint_->container() == Container::gguf) return nullptr;
+  // Old files lack the outer module's prefix ("model.", "transformer.").
+  const size_t dot = name.find('.');
+  return checkpoint_->find(std::string_view(name).substr(dot == name.npos ? 0 : dot + 1));
 }
 
-Result<const TensorInfo*> TensorReader::need(Slot slot, int64_t layer, std::string_view part,
-                                             const Shape& shape) const {
-  const std::string name =
-      cat(module_name(*family_, checkpoint_->container(), slot, layer), part);
-  const TensorInfo* tensor = find(slot, layer, part);
+Result<const TensorInfo*> TensorReader::need(const std::string& module, std::string_view part,
+                                             const Shape& shape, std::string_view keys) const {
+  const std::string name = cat(module, part);
+  const TensorInfo* tensor = find(name);
   const std::string origin = printable(checkpoint_->path());
   if (tensor == nullptr) {
-    const bool packed = checkpoint_->find(cat(module_name(*family_, checkpoint_->container(), slot,
-                                                          layer), ".qweight")) != nullptr;
+    const bool packed = checkpoint_->find(cat(module, ".qweight")) != nullptr;
     return bad_input(cat(origin, ": tensor ", name, " is missing",
                          packed ? "; there is a .qweight, but config.json has no "
                                   "quantization_config"
@@ -79,7 +75,8 @@ Result<const TensorInfo*> TensorReader::need(Slot slot, int64_t layer, std::stri
   }
   if (!(tensor->shape == shape)) {
     return bad_input(cat(origin, ": tensor ", printable(tensor->name), " is ",
-                         tensor->shape.text(), ", the config calls for ", shape.text()));
+                         tensor->shape.text(), ", the config calls for ", shape.text(),
+                         keys.empty() ? "" : " (", keys, keys.empty() ? "" : ")"));
   }
   if (!is_plain_float(tensor->dtype) && !is_block(tensor->dtype)) {
     return bad_input(cat(origin, ": tensor ", printable(tensor->name), " holds ",
@@ -93,17 +90,29 @@ bool TensorReader::is_quantized(Slot slot, int64_t layer) const {
          has_quantized(*checkpoint_, module_name(*family_, Container::hugging_face, slot, layer));
 }
 
+// "num_attention_heads x head_dim, hidden_size", or what is fused into the tensor.
+static std::string shape_keys(const Placement& place, const Linear& linear) {
+  std::string outputs(axis_key(linear.out_axis));
+  if (place.fused()) {
+    outputs = "rows of";
+    for (const Slot slot : place.sharers) outputs += cat(" ", slot_name(slot));
+  }
+  const std::string_view inputs = axis_key(linear.in_axis);
+  return place.transposed ? cat(inputs, ", ", outputs) : cat(outputs, ", ", inputs);
+}
+
 Status TensorReader::check_linear(const Linear& linear, int64_t layer) const {
   const Shape shape = linear_shape(arch_, linear);
+  const Placement at = place(linear.slot, layer, shape[0]);
   if (is_quantized(linear.slot, layer)) {
-    AWQ_TRY(check_quantized(*checkpoint_,
-                            module_name(*family_, Container::hugging_face, linear.slot, layer),
-                            *quantization_, shape[0], shape[1]));
+    AWQ_TRY(check_quantized(*checkpoint_, at.module, *quantization_, at.stored_rows, shape[1]));
   } else {
-    AWQ_TRY(need(linear.slot, layer, ".weight", shape));
+    AWQ_TRY(need(linear.slot, layer, ".weight",
+                 at.stored_shape(shape[1]), shape_keys(at, linear)));
   }
-  return linear.bias ? check_vector(linear.slot, layer, ".bias", shape[0])
-                     : check_no_bias(linear.slot, layer);
+  if (!linear.bias) return check_no_bias(linear.slot, layer);
+  AWQ_TRY(need(linear.slot, layer, ".bias", {at.stored_rows}, axis_key(linear.out_axis)));
+  return {};
 }
 
 // A bias that the config does not announce would be lost in silence. GPTQ writers add zeros.
@@ -121,18 +130,17 @@ Status TensorReader::check_no_bias(Slot slot, int64_t layer) const {
   return {};
 }
 
-Status TensorReader::check_vector(Slot slot, int64_t layer, std::string_view part,
-                                  int64_t size) const {
-  AWQ_TRY(need(slot, layer, part, {size}));
-  return {};
+Status TensorReader::check_norm(const Norm& norm, int64_t layer) const {
+  const Container container = checkpoint_->container();
+  const Shape shape = norm_module_shape(*family_, container, arch_, norm);
+  for (const std::string& module : norm_modules(*family_, container, arch_, norm, layer)) {
+    AWQ_TRY(need(module, ".weight", shape, axis_key(norm.axis)));
+    if (norm.bias) AWQ_TRY(need(module, ".bias", shape, axis_key(norm.axis)));
+  }
+  return norm.bias ? Status() : check_no_bias(norm.slot, layer);
 }
 
 Status TensorReader::check_tensors() const {
-  const int64_t hidden = arch_.sizes.hidden;
-  const auto norm = [&](const Norm& n, int64_t layer) -> Status {
-    AWQ_TRY(check_vector(n.slot, layer, ".weight", hidden));
-    return n.bias ? check_vector(n.slot, layer, ".bias", hidden) : Status();
-  };
   if (is_quantized(Slot::embed, 0)) {  // rows are looked up in a table of floats
     const std::string name =
         module_name(*family_, Container::hugging_face, Slot::embed);
@@ -142,12 +150,14 @@ Status TensorReader::check_tensors() const {
   }
   AWQ_TRY(check_linear(arch_.embed, 0));
   if (!arch_.tied_head) AWQ_TRY(check_linear(arch_.lm_head, 0));
-  AWQ_TRY(norm(arch_.final_norm, 0));
+  for (const Norm& n : frame_norms(arch_)) AWQ_TRY(check_norm(n, 0));
+  for (const Linear& l : frame_linears(arch_)) AWQ_TRY(check_linear(l, 0));
   for (int64_t layer = 0; layer < arch_.sizes.layers; ++layer) {
-    for (const Norm& n : block_norms(arch_.block)) AWQ_TRY(norm(n, layer));
+    for (const Norm& n : block_norms(arch_.block)) AWQ_TRY(check_norm(n, layer));
     for (const Linear& l : block_linears(arch_.block)) AWQ_TRY(check_linear(l, layer));
   }
-  if (const TensorInfo* beyond = find(Slot::attn_norm, arch_.sizes.layers, ".weight")) {
+  if (const TensorInfo* beyond =
+          find(block_norms(arch_.block).back().slot, arch_.sizes.layers, ".weight")) {
     return bad_input(cat(printable(checkpoint_->path()), ": tensor ", printable(beyond->name),
                          " is of a layer beyond the ", arch_.sizes.layers,
                          " that the config tells; correct its number of layers"));

@@ -10,6 +10,7 @@
 #include "checkpoint/source.h"
 #include "model/family.h"
 #include "model/float_block.h"
+#include "model/placement.h"
 
 namespace awq {
 
@@ -28,7 +29,9 @@ class TensorReader {
   bool is_quantized(Slot slot, int64_t layer) const;
   Result<QuantWeight> read_quantized_linear(const Linear& linear, int64_t layer) const;
 
-  /// The weight in f32: [out, in] of a linear, [hidden] of a norm.
+  /// The weights and biases of a norm, [norm_size].
+  Result<FloatWeights> read_norm(const Norm& norm, int64_t layer) const;
+  /// The weight of a linear in f32, [out, in].
   Result<FloatTensor> read_weight(Slot slot, int64_t layer, const Shape& shape,
                                   ThreadPool& pool) const;
   /// The weight of a linear in half precision, [out, in], decoded without a copy in f32; empty when
@@ -38,9 +41,14 @@ class TensorReader {
   /// Empty when `present` is false.
   Result<FloatTensor> read_bias(Slot slot, int64_t layer, const Shape& shape, bool present) const;
 
-  /// The stored weight when it can be used as it lies (plain floats, no permutation), else null. Its
-  /// bytes may lie at any alignment.
+  /// The stored weight when it can be used as it lies (plain floats that are this slot's alone, in
+  /// order), else null. Its bytes may lie at any alignment.
   const TensorInfo* raw_weight(Slot slot, int64_t layer) const;
+
+  /// The weight in the floats that it is stored in, [out, in], put in order; `dtype` is set. Empty
+  /// when it is stored otherwise.
+  Result<std::vector<std::byte>> read_plain(const Linear& linear, int64_t layer,
+                                            DType& dtype) const;
 
   /// Error naming the first tensor outside the blocks that holds NaN or infinity.
   Status check_frame_finite(ThreadPool& pool) const;
@@ -63,13 +71,22 @@ class TensorReader {
   Status check_table_finite(const Linear& linear, ThreadPool& pool) const;
   Error not_finite(std::span<const float> values, int64_t columns, int64_t first, Slot slot,
                    int64_t layer, std::string_view part) const;
-  Status check_vector(Slot slot, int64_t layer, std::string_view part, int64_t size) const;
+  Status check_norm(const Norm& norm, int64_t layer) const;
   Status read_divisors();
-  bool permuted(Slot slot) const;
-  void unpermute(FloatTensor& tensor) const;
-  const TensorInfo* find(Slot slot, int64_t layer, std::string_view part) const;
+  Placement place(Slot slot, int64_t layer, int64_t outputs) const {
+    return placement(*family_, checkpoint_->container(), arch_, slot, outputs, layer);
+  }
+  const TensorInfo* find(Slot slot, int64_t layer, std::string_view part) const {
+    return find(cat(module_name(*family_, checkpoint_->container(), slot, layer), part));
+  }
+  const TensorInfo* find(const std::string& name) const;
+  /// `shape` as stored; `keys`: what of the config it comes from.
   Result<const TensorInfo*> need(Slot slot, int64_t layer, std::string_view part,
-                                 const Shape& shape) const;
+                                 const Shape& shape, std::string_view keys = {}) const {
+    return need(module_name(*family_, checkpoint_->container(), slot, layer), part, shape, keys);
+  }
+  Result<const TensorInfo*> need(const std::string& module, std::string_view part,
+                                 const Shape& shape, std::string_view keys) const;
 
   const Checkpoint* checkpoint_;
   Config config_;

@@ -55,7 +55,7 @@ inline Arch test_arch(const TestOptions& options) {
   arch.block.attn_norm = norm(Slot::attn_norm);
   arch.block.ffn_norm = norm(Slot::ffn_norm);
   arch.block.attention = {{Slot::q, heads, embed, b}, {Slot::k, kv_heads, embed, b},
-                          {Slot::v, kv_heads, embed, b}, {Slot::o, embed, heads, b}, rope};
+                          {Slot::v, kv_heads, embed, b}, {Slot::o, embed, heads, b}, {{rope}}};
   const Linear up{Slot::up, ffn, embed, b}, down{Slot::down, embed, ffn, b};
   if (options.plain_ffn) {
     arch.block.ffn = PlainFfn{options.activation, up, down};
@@ -73,7 +73,7 @@ inline FloatBlock test_block(const Arch& arch, uint64_t seed) {
   TestRandom random(seed);
   FloatBlock block;
   for (const Norm& norm : block_norms(arch.block)) {
-    const int64_t dim = arch.sizes.hidden;
+    const int64_t dim = norm_size(arch, norm);
     block[norm.slot].weight = {{dim}, random.values(dim, 0.5f, 1.0f - norm.weight_offset)};
     if (norm.bias) block[norm.slot].bias = {{dim}, random.values(dim, 0.3f)};
   }
@@ -96,11 +96,10 @@ inline Model test_model(const Arch& arch, const Ops& ops) {
   model.embed.weight = ops.pack_float(
       *ops.device, {table.data(), DType::f32, arch.sizes.vocab, arch.sizes.hidden});
   model.final_norm.weight = upload_floats(*ops.device, random.values(arch.sizes.hidden, 0.3f, 1));
-  if (arch.final_norm.bias) {
+  if (arch.final_norm->bias) {
     model.final_norm.bias = upload_floats(*ops.device, random.values(arch.sizes.hidden, 0.3f));
   }
-  model.inverse_frequency =
-      inverse_frequencies(std::get<Rope>(arch.block.attention.positions));
+  prepare_tables(model);
   for (int64_t layer = 0; layer < arch.sizes.layers; ++layer) {
     model.blocks.push_back(
         pack_block(arch, test_block(arch, static_cast<uint64_t>(layer) + 1), ops));

@@ -5,13 +5,35 @@
 namespace awq {
 
 uint64_t Model::bytes_per_token() const {
-  uint64_t bytes = head().bytes;
+  uint64_t bytes = head().bytes, experts = 0;
   for (const BlockWeights& block : blocks) {
-    for (const LinearWeights& linear : block.linears) {
-      if (linear.weight != nullptr) bytes += linear.weight->bytes;
+    for (const Linear& linear : block_linears(arch.block)) {
+      const bool of_expert = linear.slot >= Slot::expert_gate;
+      (of_expert ? experts : bytes) += block.linear(linear.slot).weight->bytes;
     }
   }
-  return bytes;
+  const auto* moe = std::get_if<MoeFfn>(&arch.block.ffn);
+  return moe == nullptr ? bytes
+                        : bytes + experts * static_cast<uint64_t>(moe->per_token) /
+                                      static_cast<uint64_t>(moe->experts);
+}
+
+void prepare_tables(Model& model) {
+  const Attention& attention = model.arch.block.attention;
+  model.positions.clear();
+  for (const LayerAttention& kind : attention.kinds) {
+    PositionTables tables;
+    if (const auto* rope = std::get_if<Rope>(&kind.positions)) {
+      tables.inverse_frequency = inverse_frequencies(*rope);
+    } else if (const auto* alibi = std::get_if<Alibi>(&kind.positions)) {
+      tables.alibi_slopes = alibi_slopes(*alibi, model.arch.sizes.heads);
+    }
+    model.positions.push_back(std::move(tables));
+  }
+  if (attention.q_norm && attention.q_norm->own_head_weights) {
+    model.ones = upload_floats(
+        *model.ops.device, std::vector<float>(static_cast<size_t>(model.arch.sizes.head_dim), 1));
+  }
 }
 
 DeviceBuffer upload_floats(Device& device, const std::vector<float>& values) {
@@ -50,15 +72,7 @@ class Loader {
       AWQ_TRY(reader_.checkpoint().check_unchanged());
       reader_.checkpoint().release(*raw);
     } else {
-      AWQ_ASSIGN(const std::vector<uint16_t> half, reader_.read_half(linear, layer, device_.pool()));
-      if (!half.empty()) {
-        result.weight = ops_.pack_float(device_, {half.data(), DType::f16, shape[0], shape[1]});
-      } else {
-        AWQ_ASSIGN(const FloatTensor weight,
-                   reader_.read_weight(linear.slot, layer, shape, device_.pool()));
-        result.weight =
-            ops_.pack_float(device_, {weight.values.data(), DType::f32, shape[0], shape[1]});
-      }
+      AWQ_ASSIGN(result.weight, packed(linear, layer, shape));
     }
     AWQ_ASSIGN(const FloatTensor bias,
                reader_.read_bias(linear.slot, layer, {shape[0]}, linear.bias));
@@ -67,13 +81,10 @@ class Loader {
   }
 
   Result<NormWeights> norm(const Norm& norm, int64_t layer) const {
-    const Shape shape{reader_.arch().sizes.hidden};
+    AWQ_ASSIGN(const FloatWeights values, reader_.read_norm(norm, layer));
     NormWeights result;
-    AWQ_ASSIGN(const FloatTensor weight,
-               reader_.read_weight(norm.slot, layer, shape, device_.pool()));
-    AWQ_ASSIGN(const FloatTensor bias, reader_.read_bias(norm.slot, layer, shape, norm.bias));
-    result.weight = upload_floats(device_, weight.values);
-    result.bias = upload_floats(device_, bias.values);
+    result.weight = upload_floats(device_, values.weight.values);
+    result.bias = upload_floats(device_, values.bias.values);
     return result;
   }
 
@@ -89,6 +100,21 @@ class Loader {
   }
 
  private:
+  // What does not lie as it is used: floats put in order, blocks decoded to halves where they fit.
+  Result<std::unique_ptr<PackedWeight>> packed(const Linear& linear, int64_t layer,
+                                               const Shape& shape) const {
+    DType dtype = DType::f32;
+    AWQ_ASSIGN(const std::vector<std::byte> plain, reader_.read_plain(linear, layer, dtype));
+    if (!plain.empty()) return ops_.pack_float(device_, {plain.data(), dtype, shape[0], shape[1]});
+    AWQ_ASSIGN(const std::vector<uint16_t> half, reader_.read_half(linear, layer, device_.pool()));
+    if (!half.empty()) {
+      return ops_.pack_float(device_, {half.data(), DType::f16, shape[0], shape[1]});
+    }
+    AWQ_ASSIGN(const FloatTensor weight,
+               reader_.read_weight(linear.slot, layer, shape, device_.pool()));
+    return ops_.pack_float(device_, {weight.values.data(), DType::f32, shape[0], shape[1]});
+  }
+
   const TensorReader& reader_;
   const Ops& ops_;
   Device& device_;
@@ -105,10 +131,18 @@ Result<Model> load_frame(const TensorReader& reader, const Ops& ops, Tables tabl
   if (!model.arch.tied_head && tables == Tables::both) {
     AWQ_ASSIGN(model.lm_head, loader.linear(model.arch.lm_head, 0));
   }
-  AWQ_ASSIGN(model.final_norm, loader.norm(model.arch.final_norm, 0));
-  if (const auto* rope = std::get_if<Rope>(&model.arch.block.attention.positions)) {
-    model.inverse_frequency = inverse_frequencies(*rope);
+  const Arch& arch = model.arch;
+  for (const Norm& norm : frame_norms(arch)) {
+    NormWeights& to = norm.slot == Slot::embed_norm ? model.embed_norm : model.final_norm;
+    AWQ_ASSIGN(to, loader.norm(norm, 0));
   }
+  for (const Linear& linear : frame_linears(arch)) {
+    LinearWeights& to = linear.slot == Slot::position_table ? model.position_table
+                        : linear.slot == Slot::project_in   ? model.project_in
+                                                            : model.project_out;
+    AWQ_ASSIGN(to, loader.linear(linear, 0));
+  }
+  prepare_tables(model);
   if (reader.quantization()) model.quantization = reader.quantization()->format;
   return model;
 }

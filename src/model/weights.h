@@ -1,7 +1,6 @@
 // A model ready to run: every weight in the backend's packed layout.
 #pragma once
 
-#include <array>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -23,12 +22,18 @@ struct NormWeights {
 };
 
 struct BlockWeights {
-  std::array<LinearWeights, kSlots> linears;
-  std::array<NormWeights, kSlots> norms;
-  LinearWeights& linear(Slot slot) { return linears[static_cast<size_t>(slot)]; }
-  const LinearWeights& linear(Slot slot) const { return linears[static_cast<size_t>(slot)]; }
-  NormWeights& norm(Slot slot) { return norms[static_cast<size_t>(slot)]; }
-  const NormWeights& norm(Slot slot) const { return norms[static_cast<size_t>(slot)]; }
+  SlotTable<LinearWeights> linears;
+  SlotTable<NormWeights> norms;
+  LinearWeights& linear(Slot slot) { return linears[slot]; }
+  const LinearWeights& linear(Slot slot) const { return linears[slot]; }
+  NormWeights& norm(Slot slot) { return norms[slot]; }
+  const NormWeights& norm(Slot slot) const { return norms[slot]; }
+};
+
+/// What a way to attend (Attention::kinds) looks up at each step.
+struct PositionTables {
+  std::vector<float> inverse_frequency;  ///< RoPE, [rotary_dim / 2] of a short sequence
+  std::vector<float> alibi_slopes;       ///< [heads]
 };
 
 struct Model {
@@ -36,14 +41,20 @@ struct Model {
   Ops ops;
   LinearWeights embed, lm_head;  ///< lm_head is empty when tied
   NormWeights final_norm;
+  LinearWeights position_table, project_in, project_out;  ///< where the Arch has them
+  NormWeights embed_norm;
   std::vector<BlockWeights> blocks;
-  std::vector<float> inverse_frequency;  ///< RoPE, [rotary_dim / 2]; empty without
+  std::vector<PositionTables> positions;  ///< of each of Attention::kinds
+  DeviceBuffer ones;                      ///< f32 [head_dim], for heads with weights of their own
   std::optional<QuantFormat> quantization;
 
   const PackedWeight& head() const { return arch.tied_head ? *embed.weight : *lm_head.weight; }
   /// Weight bytes that one decoded token reads.
   uint64_t bytes_per_token() const;
 };
+
+/// Fills what is derived from the Arch alone: `positions` and `ones`.
+void prepare_tables(Model& model);
 
 /// GGUF blocks are decoded to half precision (to f32 where that overflows), floats are kept as
 /// stored, packed integers stay packed. `ops` is copied; its device must outlive the model.

@@ -24,10 +24,11 @@ std::vector<float> scale_for_exponent(std::span<const float> mean_abs, double ex
 GroupLoss hessian_group_loss(const Arch& arch, const FoldGroup& group, const FloatBlock& block,
                              const BlockStatistics& statistics, const QuantFormat& format,
                              const Ops& ops, Arithmetic arithmetic) {
-  const InputStatistics& input = statistics.at(input_slot(arch.block, group.consumers.front()));
   auto losses = std::make_shared<std::vector<RoundingLoss>>();
   double energy = 0;
   for (const Slot slot : group.consumers) {
+    if (find_linear(arch.block, slot)->keep_float) continue;
+    const InputStatistics& input = *find_statistics(statistics, arch.block, slot);
     losses->emplace_back(ops, input.gram, block[slot].weight, format, arithmetic);
     energy += losses->back().energy();
   }
@@ -41,19 +42,37 @@ GroupLoss hessian_group_loss(const Arch& arch, const FoldGroup& group, const Flo
 
 bool inspects_module(const FoldGroup& group) { return group.into == FoldInto::norm; }
 
+// The modules that read a group's norm: with one norm for both branches, both.
+static std::vector<bool> attention_or_ffn(const Block& block, const FoldGroup& group) {
+  std::vector<bool> modules;
+  for (const Slot slot : group.consumers) {
+    if (slot == Slot::q) modules.push_back(true);
+    if (slot == ffn_input_slot(block)) modules.push_back(false);
+  }
+  return modules;
+}
+
 GroupLoss module_group_loss(const Arch& arch, const FoldGroup& group, const FloatBlock& block,
                             int64_t layer, Calibration& calibration,
                             const Calibration::ModuleInputs& inputs, const QuantFormat& format,
                             const Ops& ops, Arithmetic arithmetic) {
-  const bool attention = group.consumers.front() == Slot::q;
-  const std::vector<float>& normed = attention ? inputs.attention : inputs.ffn;
   auto trial = std::make_shared<BlockWeights>(pack_block(arch, block, ops));
-  auto expected = std::make_shared<std::vector<float>>(
-      calibration.run_module(*trial, layer, attention, normed));
+  const std::vector<bool> modules = attention_or_ffn(arch.block, group);
+  const auto outputs = [=, &calibration, &inputs] {
+    std::vector<float> all;
+    for (const bool attention : modules) {
+      const std::vector<float> y = calibration.run_module(
+          *trial, layer, attention, attention ? inputs.attention : inputs.ffn);
+      all.insert(all.end(), y.begin(), y.end());
+    }
+    return all;
+  };
+  auto expected = std::make_shared<std::vector<float>>(outputs());
   double energy = 1e-30;
   for (const float y : *expected) energy += double{y} * y;
-  return [=, &block, &calibration, &normed, &ops](const std::vector<float>& columns) {
+  return [=, &arch, &block, &ops](const std::vector<float>& columns) {
     for (const Slot slot : group.consumers) {
+      if (find_linear(arch.block, slot)->keep_float) continue;
       FloatTensor rounded = block[slot].weight;
       ops.device->pool().parallel_for(rounded.shape[0], 16, [&](int64_t begin, int64_t end) {
         for (int64_t row = begin; row < end; ++row) {
@@ -64,7 +83,7 @@ GroupLoss module_group_loss(const Arch& arch, const FoldGroup& group, const Floa
       trial->linear(slot).weight = ops.pack_float(
           *ops.device, {rounded.values.data(), DType::f32, rounded.shape[0], rounded.shape[1]});
     }
-    const std::vector<float> y = calibration.run_module(*trial, layer, attention, normed);
+    const std::vector<float> y = outputs();
     double sum = 0;
     for (size_t i = 0; i < y.size(); ++i) {
       const double difference = double{y[i]} - (*expected)[i];

@@ -4,6 +4,17 @@
 #include <cmath>
 
 namespace awq {
+
+const InputStatistics* find_statistics(const BlockStatistics& statistics, const Block& block,
+                                       Slot slot) {
+  const auto found = statistics.find(input_slot(block, slot));
+  const Slot of_first = expert_place(slot).of_first;
+  if (of_first < Slot::expert_gate) return &found->second;
+  if (found != statistics.end() && found->second.tokens >= kEnoughTokens) return &found->second;
+  if (of_first == Slot::expert_down) return nullptr;
+  return &statistics.at(ffn_input_slot(block));
+}
+
 namespace {
 
 // A GPU needs more to be busy.
@@ -74,6 +85,13 @@ class Collector final : public Observer {
 
 }  // namespace
 
+template <class F>
+void Calibration::for_batches(int64_t sequences, F&& f) const {
+  for (int64_t first = 0; first < sequences; first += batch_) {
+    f(first, std::min(batch_, sequences - first));
+  }
+}
+
 Calibration::Calibration(const Model& frame, std::span<const int32_t> tokens, int64_t length)
     : model_(&frame), length_(length), sequences_(static_cast<int64_t>(tokens.size()) / length),
       batch_(batch_of(length, frame.ops.device->host_visible())),
@@ -87,15 +105,12 @@ Calibration::Calibration(const Model& frame, std::span<const int32_t> tokens, in
   kv_type_ = device.host_visible() ? DType::f32 : DType::f16;
   const int64_t kv_values = 2 * batch_ * length * sizes.kv_heads * sizes.head_dim;
   kv_ = DeviceBuffer(device, dtype_bytes(kv_type_, static_cast<uint64_t>(kv_values)));
-  embed_tokens(frame, tokens.first(static_cast<size_t>(this->tokens())),
-               {hidden_.as<float>(), this->tokens(), sizes.hidden});
-}
-
-template <class F>
-void Calibration::for_batches(int64_t sequences, F&& f) const {
-  for (int64_t first = 0; first < sequences; first += batch_) {
-    f(first, std::min(batch_, sequences - first));
-  }
+  for_batches(sequences_, [&](int64_t first, int64_t count) {
+    const int64_t begin = first * length_, rows = count * length_;
+    embed_tokens(frame, tokens.subspan(static_cast<size_t>(begin), static_cast<size_t>(rows)),
+                 batch_rows(count).positions,
+                 {hidden_.as<float>() + begin * sizes.hidden, rows, sizes.hidden}, workspace_);
+  });
 }
 
 Rows Calibration::batch_rows(int64_t count) {
@@ -133,9 +148,7 @@ Calibration::ModuleInputs Calibration::capture_module_inputs(const BlockWeights&
     Capture(const Model& model, ModuleInputs& inputs) : model_(model), inputs_(inputs) {}
     void on_linear_input(int64_t, Slot slot, const Matrix& x) override {
       if (slot == Slot::q) append(inputs_.attention, x);
-      const Slot fed =
-          std::holds_alternative<GatedFfn>(model_.arch.block.ffn) ? Slot::gate : Slot::up;
-      if (slot == fed) append(inputs_.ffn, x);
+      if (slot == ffn_input_slot(model_.arch.block)) append(inputs_.ffn, x);
     }
 
    private:
@@ -190,9 +203,10 @@ std::vector<float> Calibration::run_module(const BlockWeights& weights, int64_t 
 uint64_t Calibration::bytes(const Arch& arch, int64_t tokens, int64_t length) {
   const Sizes& sizes = arch.sizes;
   const int64_t batch_tokens = std::min(batch_of(length, true) * length, tokens);
-  const int64_t widths[] = {sizes.hidden, sizes.heads * sizes.head_dim, sizes.hidden, sizes.ffn};
   uint64_t grams = 0, largest = 0;
-  for (const int64_t width : widths) {
+  for (const Linear& linear : block_linears(arch.block)) {
+    if (input_slot(arch.block, linear.slot) != linear.slot) continue;
+    const int64_t width = axis_size(sizes, linear.in_axis);
     const auto gram = static_cast<uint64_t>(width * width) * sizeof(float);
     grams += gram;
     largest = std::max(largest, gram);

@@ -18,8 +18,16 @@ struct InputStatistics {
   std::vector<float> mean_abs;  ///< [width]
 };
 
-/// By the slot that input_slot() names.
+/// By the slot that input_slot() names. Experts that saw no token have none.
 using BlockStatistics = std::map<Slot, InputStatistics>;
+
+/// An expert with fewer tokens is starved: a scale or a clip fitted to so few says nothing.
+inline constexpr int64_t kEnoughTokens = 32;
+
+/// Of the input of `slot`; of an expert that was starved, those of all tokens for its gate and up,
+/// and nothing for its down.
+const InputStatistics* find_statistics(const BlockStatistics& statistics, const Block& block,
+                                       Slot slot);
 
 class Calibration {
  public:

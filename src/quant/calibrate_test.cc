@@ -56,11 +56,11 @@ TEST(Calibration, GramIsTheSumOverTheInputs) {
     std::vector<int32_t> positions(kLength);
     for (size_t i = 0; i < positions.size(); ++i) positions[i] = static_cast<int32_t>(i);
     const Matrix rows(x.data(), kLength, 32);
+    Workspace workspace(*f.device);
     embed_tokens(f.model, std::span(f.tokens).subspan(static_cast<size_t>(s * kLength), kLength),
-                 rows);
+                 positions, rows, workspace);
     const Segment segment{0, kLength, 0, {kv.data(), kv.data() + 2 * kLength * 8, DType::f32,
                                           kLength * 8}};
-    Workspace workspace(*f.device);
     for (int64_t layer = 0; layer < 2; ++layer) {
       forward_block(f.model, f.model.blocks[static_cast<size_t>(layer)], layer, rows,
                     {positions, {&segment, 1}}, workspace, &watch);

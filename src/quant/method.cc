@@ -6,7 +6,7 @@ namespace awq {
 
 static bool divides_all(const Arch& arch, int64_t group) {
   for (const Linear& linear : block_linears(arch.block)) {
-    if (linear_shape(arch, linear)[1] % group != 0) return false;
+    if (!linear.keep_float && linear_shape(arch, linear)[1] % group != 0) return false;
   }
   return true;
 }
@@ -21,6 +21,7 @@ Result<int64_t> auto_group(const Arch& arch) {
 
 Status check_format(const Arch& arch, const QuantFormat& format) {
   for (const Linear& linear : block_linears(arch.block)) {
+    if (linear.keep_float) continue;
     const Shape shape = linear_shape(arch, linear);
     if (format.group > 0 && shape[1] % format.group != 0) {
       const auto fit = auto_group(arch);

@@ -25,13 +25,20 @@ uint64_t packed_block_bytes(const Arch& arch, const QuantFormat& format) {
   uint64_t bytes = 0;
   for (const Linear& linear : block_linears(arch.block)) {
     const Shape shape = linear_shape(arch, linear);
+    if (linear.bias) bytes += static_cast<uint64_t>(shape[0]) * sizeof(float);
+    if (linear.keep_float) {
+      bytes += static_cast<uint64_t>(shape.elements()) * sizeof(float);
+      continue;
+    }
     for (const TensorDeclaration& tensor :
          packed_tensors(packed_format_for(format), format, shape[0], shape[1], "m")) {
       bytes += dtype_bytes(tensor.dtype, static_cast<uint64_t>(tensor.shape.elements()));
     }
-    if (linear.bias) bytes += static_cast<uint64_t>(shape[0]) * sizeof(float);
   }
-  return bytes + block_norms(arch.block).size() * static_cast<uint64_t>(arch.sizes.hidden) * 4;
+  for (const Norm& norm : block_norms(arch.block)) {
+    bytes += static_cast<uint64_t>(norm_size(arch, norm)) * sizeof(float);
+  }
+  return bytes;
 }
 
 // Multiply-adds of the block's forward pass per token, attention over half a sequence included.

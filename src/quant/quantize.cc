@@ -2,6 +2,7 @@
 
 #include <future>
 #include <optional>
+#include <set>
 
 #include "base/file.h"
 #include "base/progress.h"
@@ -52,6 +53,15 @@ class Quantizer {
   }
 
   Json report() const {
+    Json report = common_report();
+    if (experts_.empty()) return report;
+    report["experts"] = experts_;
+    report["starved_experts"] = starved_;
+    return report;
+  }
+
+ private:
+  Json common_report() const {
     return {{"groups", groups_},
             {"linears", linears_},
             {"seconds",
@@ -62,7 +72,6 @@ class Quantizer {
               {"round_and_write", seconds_.round_and_write}}}};
   }
 
- private:
   // Beside a GPU the host reads the next block and writes the last one while the device works on
   // this one; a CPU does one after the other and holds one block.
   Status run_blocks(QuantizedWriter& writer, std::optional<Calibration>& calibration,
@@ -128,6 +137,11 @@ class Quantizer {
     const std::vector<FoldGroup> groups = fold_groups(arch_, options_.fold);
     std::vector<ScaleChoice> choices;
     for (const FoldGroup& group : groups) {
+      if (find_statistics(statistics, arch_.block, group.consumers.front()) == nullptr) {
+        const auto channels = static_cast<size_t>(fold_channels(arch_, group));
+        choices.push_back({0, std::vector<float>(channels, 1.0f), 0, 0});
+        continue;  // a starved expert is rounded as it is; note_experts() names it
+      }
       const bool module = options_.search_loss == SearchLoss::module && inspects_module(group);
       const GroupLoss loss =
           module ? module_group_loss(arch_, group, block, layer, calibration, modules,
@@ -139,9 +153,15 @@ class Quantizer {
     }
     for (size_t i = 0; i < groups.size(); ++i) {
       apply_fold(arch_, groups[i], choices[i].scale, block);
-      unscale_statistics(ops_, statistics.at(input_slot(arch_.block, groups[i].consumers.front())),
-                         expand_scale(arch_, groups[i], choices[i].scale));
+      const std::vector<float> columns = expand_scale(arch_, groups[i], choices[i].scale);
+      std::set<Slot> inputs;  // the experts of a group have inputs of their own
+      for (const Slot slot : groups[i].consumers) inputs.insert(input_slot(arch_.block, slot));
+      for (const Slot input : inputs) {
+        const auto found = statistics.find(input);
+        if (found != statistics.end()) unscale_statistics(ops_, found->second, columns);
+      }
     }
+    note_experts(layer, statistics);
     const auto count = static_cast<double>(groups.size());
     progress.loss_rounding /= count;
     progress.loss_choice /= count;
@@ -155,8 +175,9 @@ class Quantizer {
   void clip(int64_t layer, const BlockStatistics& statistics, FloatBlock& block) {
     for (const Linear& linear : block_linears(arch_.block)) {
       if (!may_clip(linear.slot)) continue;
-      const InputStatistics& input = statistics.at(input_slot(arch_.block, linear.slot));
-      const ClipResult result = search_clip(block[linear.slot].weight, input.gram, options_.format,
+      const InputStatistics* input = find_statistics(statistics, arch_.block, linear.slot);
+      if (input == nullptr || linear.keep_float) continue;
+      const ClipResult result = search_clip(block[linear.slot].weight, input->gram, options_.format,
                                             ops_, options_.arithmetic);
       linears_.push_back({{"layer", layer},
                           {"linear", slot_name(linear.slot)},
@@ -164,6 +185,22 @@ class Quantizer {
                           {"loss_unclipped", result.loss_before},
                           {"loss_clipped", result.loss_after}});
     }
+  }
+
+  // How many tokens each expert saw, and which of them too few.
+  void note_experts(int64_t layer, const BlockStatistics& statistics) {
+    const auto* moe = std::get_if<MoeFfn>(&arch_.block.ffn);
+    if (moe == nullptr) return;
+    Json tokens = Json::array();
+    for (int64_t e = 0; e < moe->experts; ++e) {
+      const auto found = statistics.find(expert_slot(Slot::expert_gate, e));
+      const int64_t seen = found == statistics.end() ? 0 : found->second.tokens;
+      tokens.push_back(seen);
+      if (seen < kEnoughTokens) {
+        starved_.push_back({{"layer", layer}, {"expert", e}, {"tokens", seen}});
+      }
+    }
+    experts_.push_back({{"layer", layer}, {"tokens", std::move(tokens)}});
   }
 
   void note_group(int64_t layer, const FoldGroup& group, const ScaleChoice& choice, bool module,
@@ -183,6 +220,7 @@ class Quantizer {
   const Ops& ops_;
   const QuantizeOptions& options_;
   Json groups_ = Json::array(), linears_ = Json::array();
+  Json experts_ = Json::array(), starved_ = Json::array();
   Seconds seconds_;
 };
 

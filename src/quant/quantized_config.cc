@@ -11,7 +11,7 @@ Result<Json> quantized_config(const TensorReader& reader, const QuantFormat& for
   config["architectures"] = Json::array({std::string(reader.family().architectures.front())});
   config["tie_word_embeddings"] = reader.arch().tied_head;
   config[config.contains("dtype") ? "dtype" : "torch_dtype"] = "float16";
-  const auto* rope = std::get_if<Rope>(&reader.arch().block.attention.positions);
+  const auto* rope = std::get_if<Rope>(&reader.arch().block.attention.kinds.front().positions);
   if (rope != nullptr && !rope->divisors.empty()) {
     AWQ_ASSIGN(Json scaling,
                rope_scaling_of_divisors(*rope, printable(reader.checkpoint().path())));

@@ -11,7 +11,7 @@ namespace {
 constexpr int64_t kHead = 64;
 
 std::vector<float> frequencies(const Arch& arch) {
-  return inverse_frequencies(std::get<Rope>(arch.block.attention.positions));
+  return inverse_frequencies(std::get<Rope>(arch.block.attention.kinds.front().positions));
 }
 
 Rope llama_rope(double theta) {

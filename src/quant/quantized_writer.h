@@ -14,7 +14,7 @@ class QuantizedWriter {
   static Result<QuantizedWriter> create(const TensorReader& reader, const QuantFormat& format,
                                         const OutputDirectory& output);
 
-  /// Embedding, head and final norm.
+  /// What lies outside the blocks.
   Status write_frame(ThreadPool& pool);
   /// Rounds and packs the linears of a (folded, clipped) block.
   Status write_block(int64_t layer, const FloatBlock& block, Arithmetic arithmetic,
@@ -24,7 +24,10 @@ class QuantizedWriter {
  private:
   QuantizedWriter(const TensorReader& reader, const QuantFormat& format, SafetensorsWriter writer)
       : reader_(&reader), format_(format), writer_(std::move(writer)) {}
-  Status write_vector(Slot slot, int64_t layer, std::string_view part, const FloatTensor& tensor);
+  Status write_vector(const std::string& name, std::span<const float> values);
+  Status write_norm(const Norm& norm, int64_t layer, const FloatWeights& values);
+  Status write_linear(const Linear& linear, int64_t layer, const FloatBlock& block,
+                      Arithmetic arithmetic, ThreadPool& pool);
   Status write_table(const Linear& linear, ThreadPool& pool);
 
   const TensorReader* reader_;

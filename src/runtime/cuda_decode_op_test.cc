@@ -64,10 +64,10 @@ Model shaped_model(const DecoderShape& shape, const Ops& ops) {
   Rope rope;
   rope.rotary_dim = shape.sizes.head_dim;
   rope.pairing = shape.pairing;
-  model.arch.block.attention.positions = rope;
+  model.arch.block.attention.kinds = {{rope}};
   model.arch.tied_head = false;
   model.ops = ops;
-  model.inverse_frequency = inverse_frequencies(rope);
+  prepare_tables(model);
   const Sizes& sizes = shape.sizes;
   TestRandom random(7);
   const auto table = [&](DType dtype, float scale) {

@@ -10,11 +10,13 @@ Matrix Engine::forward(std::span<const Feed> feeds) {
   ids_.clear();
   positions_.clear();
   segments_.clear();
+  lengths_.clear();
   for (const Feed& feed : feeds) {
     const auto count = static_cast<int64_t>(feed.tokens.size());
     const int64_t past = feed.cache->length();
     AWQ_CHECK(past + count <= feed.cache->capacity(), past, " + ", count);
     segments_.push_back({static_cast<int64_t>(ids_.size()), count, past, {}});
+    lengths_.push_back(std::max(feed.length, past + count));
     ids_.insert(ids_.end(), feed.tokens.begin(), feed.tokens.end());
     for (int64_t i = 0; i < count; ++i) positions_.push_back(static_cast<int32_t>(past + i));
   }
@@ -22,11 +24,11 @@ Matrix Engine::forward(std::span<const Feed> feeds) {
   const int64_t hidden = model_->arch.sizes.hidden;
   hidden_.reserve(device(), static_cast<size_t>(rows * hidden) * sizeof(float));
   const Matrix x(hidden_.as<float>(), rows, hidden);
-  embed_tokens(*model_, ids_, x);
+  embed_tokens(*model_, ids_, positions_, x, workspace_);
   for (int64_t layer = 0; layer < model_->arch.sizes.layers; ++layer) {
     for (size_t i = 0; i < feeds.size(); ++i) segments_[i].kv = feeds[i].cache->view(layer);
     forward_block(*model_, model_->blocks[static_cast<size_t>(layer)], layer, x,
-                  {positions_, segments_}, workspace_);
+                  {positions_, segments_, lengths_}, workspace_);
   }
   for (const Feed& feed : feeds) feed.cache->advance(static_cast<int64_t>(feed.tokens.size()));
   return x;
@@ -35,8 +37,10 @@ Matrix Engine::forward(std::span<const Feed> feeds) {
 Matrix Engine::prefill(KvCache& cache, std::span<const int32_t> tokens) {
   AWQ_CHECK(!tokens.empty());
   Matrix x;
+  const int64_t length = cache.length() + static_cast<int64_t>(tokens.size());
   for (size_t begin = 0; begin < tokens.size(); begin += kChunk) {
-    const Feed feed{&cache, tokens.subspan(begin, std::min<size_t>(kChunk, tokens.size() - begin))};
+    const Feed feed{&cache, tokens.subspan(begin, std::min<size_t>(kChunk, tokens.size() - begin)),
+                    length};
     x = forward({&feed, 1});
   }
   return x.slice_rows(x.rows - 1, 1);
@@ -44,10 +48,9 @@ Matrix Engine::prefill(KvCache& cache, std::span<const int32_t> tokens) {
 
 Matrix Engine::logits(Matrix hidden) {
   const Sizes& sizes = model_->arch.sizes;
-  normed_.reserve(device(), static_cast<size_t>(hidden.rows * sizes.hidden) * sizeof(float));
   logits_.reserve(device(), static_cast<size_t>(hidden.rows * sizes.vocab) * sizeof(float));
   const Matrix out(logits_.as<float>(), hidden.rows, sizes.vocab);
-  forward_head(*model_, hidden, {normed_.as<float>(), hidden.rows, sizes.hidden}, out);
+  forward_head(*model_, hidden, out, workspace_);
   return out;
 }
 

@@ -15,6 +15,7 @@ namespace awq {
 struct Feed {
   KvCache* cache = nullptr;
   std::span<const int32_t> tokens;
+  int64_t length = 0;  ///< positions once the whole prompt is in; 0: those after this step
 };
 
 class Engine {
@@ -59,9 +60,10 @@ class Engine {
 
   const Model* model_;
   Workspace workspace_;
-  DeviceBuffer hidden_, normed_, logits_;
+  DeviceBuffer hidden_, logits_;
   std::vector<int32_t> ids_, positions_;
   std::vector<Segment> segments_;
+  std::vector<int64_t> lengths_;
   std::vector<float> host_;
   std::unique_ptr<DecodeStep> plan_;  // of the cache below; null when the backend declined
   KvView planned_cache_;

@@ -23,6 +23,10 @@ void add(const KernelTable& kernels, Device& device, Matrix x, Matrix y);
 void scale_columns(const KernelTable& kernels, Device& device, Matrix x, const float* s, Matrix y);
 void scale(const KernelTable& kernels, Device& device, Matrix x, float s);
 void softcap(const KernelTable& kernels, Device& device, Matrix x, float c);
+void clamp(Device& device, Matrix x, float limit);
+void gather(Device& device, Matrix x, std::span<const int32_t> rows, Matrix y);
+void scatter_add(Device& device, Matrix x, std::span<const int32_t> rows,
+                 std::span<const float> weights, Matrix y);
 void argmax(const KernelTable& kernels, Device& device, Matrix x, int32_t* out);
 void score(const KernelTable& kernels, Device& device, Matrix logits,
            std::span<const int32_t> targets, RowScore* scores);

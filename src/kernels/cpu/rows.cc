@@ -139,6 +139,38 @@ void softcap(const KernelTable& kernels, Device& device, Matrix x, float c) {
   });
 }
 
+void clamp(Device& device, Matrix x, float limit) {
+  for_rows(device, x.rows, x.cols / 2, [&](int64_t begin, int64_t end) {
+    for (int64_t t = begin; t < end; ++t) {
+      float* row = x.row(t);
+      for (int64_t i = 0; i < x.cols; ++i) row[i] = std::clamp(row[i], -limit, limit);
+    }
+  });
+}
+
+void gather(Device& device, Matrix x, std::span<const int32_t> rows, Matrix y) {
+  check_rows(x, rows, y);
+  for_rows(device, y.rows, y.cols / 2, [&](int64_t begin, int64_t end) {
+    for (int64_t t = begin; t < end; ++t) {
+      std::copy_n(x.row(rows[static_cast<size_t>(t)]), x.cols, y.row(t));
+    }
+  });
+}
+
+void scatter_add(Device& device, Matrix x, std::span<const int32_t> rows,
+                 std::span<const float> weights, Matrix y) {
+  check_rows(y, rows, x);
+  AWQ_CHECK(weights.size() == rows.size(), weights.size());
+  for_rows(device, x.rows, x.cols / 2, [&](int64_t begin, int64_t end) {
+    for (int64_t t = begin; t < end; ++t) {
+      const float weight = weights[static_cast<size_t>(t)];
+      const float* from = x.row(t);
+      float* to = y.row(rows[static_cast<size_t>(t)]);
+      for (int64_t i = 0; i < x.cols; ++i) to[i] += weight * from[i];
+    }
+  });
+}
+
 void argmax(const KernelTable& kernels, Device& device, Matrix x, int32_t* out) {
   for_rows(device, x.rows, x.cols / 2, [&](int64_t begin, int64_t end) {
     for (int64_t t = begin; t < end; ++t) {

@@ -31,6 +31,9 @@ void set_row_ops(Ops& ops) {
   };
   ops.scale = [](Device& d, Matrix x, float s) { scale(kT, d, x, s); };
   ops.softcap = [](Device& d, Matrix x, float c) { softcap(kT, d, x, c); };
+  ops.clamp = clamp;
+  ops.gather = gather;
+  ops.scatter_add = scatter_add;
   ops.argmax = [](Device& d, Matrix x, int32_t* out) { argmax(kT, d, x, out); };
   ops.score = [](Device& d, Matrix logits, std::span<const int32_t> targets, RowScore* scores) {
     score(kT, d, logits, targets, scores);

@@ -141,6 +141,44 @@ void launch_each(Device& device, Matrix x, Matrix y, F f) {
   check_launch("an elementwise op");
 }
 
+// Rows named by the host travel as an argument of the kernel too.
+constexpr int kMovedRows = 256;
+struct MovedRows {
+  Matrix many, few;
+  int32_t rows[kMovedRows];
+  float weights[kMovedRows];
+};
+
+__global__ void gather_rows(const __grid_constant__ MovedRows m) {
+  const float* from = m.many.data + m.rows[blockIdx.x] * m.many.stride;
+  float* to = m.few.data + blockIdx.x * m.few.stride;
+  for (int64_t i = threadIdx.x; i < m.few.cols; i += blockDim.x) to[i] = from[i];
+}
+
+__global__ void scatter_rows(const __grid_constant__ MovedRows m) {
+  const float* from = m.few.data + blockIdx.x * m.few.stride;
+  float* to = m.many.data + m.rows[blockIdx.x] * m.many.stride;
+  const float weight = m.weights[blockIdx.x];
+  for (int64_t i = threadIdx.x; i < m.few.cols; i += blockDim.x) to[i] += weight * from[i];
+}
+
+// `weights` empty: gather.
+void move_rows(Device& device, Matrix many, std::span<const int32_t> rows,
+               std::span<const float> weights, Matrix few) {
+  check_rows(many, rows, few);
+  for (size_t first = 0; first < rows.size(); first += kMovedRows) {
+    const size_t count = std::min<size_t>(kMovedRows, rows.size() - first);
+    MovedRows moved;
+    moved.many = many;
+    moved.few = few.slice_rows(static_cast<int64_t>(first), static_cast<int64_t>(count));
+    std::copy_n(rows.begin() + first, count, moved.rows);
+    if (!weights.empty()) std::copy_n(weights.begin() + first, count, moved.weights);
+    const auto kernel = weights.empty() ? gather_rows : scatter_rows;
+    kernel<<<static_cast<unsigned>(count), kRowThreads, 0, cuda_device(device).stream()>>>(moved);
+    check_launch("a move of rows");
+  }
+}
+
 __global__ void sum_columns(Matrix x, double* sums) {
   const int64_t column = blockIdx.x * static_cast<int64_t>(blockDim.x) + threadIdx.x;
   if (column >= x.cols) return;
@@ -214,6 +252,22 @@ void softcap(Device& device, Matrix x, float c) {
   launch_each(device, x, x, [c] __device__(float v, float, int64_t, int64_t) {
     return c * tanhf(v / c);
   });
+}
+
+void clamp(Device& device, Matrix x, float limit) {
+  launch_each(device, x, x, [limit] __device__(float v, float, int64_t, int64_t) {
+    return fminf(fmaxf(v, -limit), limit);
+  });
+}
+
+void gather(Device& device, Matrix x, std::span<const int32_t> rows, Matrix y) {
+  move_rows(device, x, rows, {}, y);
+}
+
+void scatter_add(Device& device, Matrix x, std::span<const int32_t> rows,
+                 std::span<const float> weights, Matrix y) {
+  AWQ_CHECK(weights.size() == rows.size(), weights.size());
+  move_rows(device, y, rows, weights, x);
 }
 
 void abs_sum(Device& device, Matrix x, double* sums) {

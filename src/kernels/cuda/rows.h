@@ -16,6 +16,10 @@ void add(Device& device, Matrix x, Matrix y);
 void scale_columns(Device& device, Matrix x, const float* s, Matrix y);
 void scale(Device& device, Matrix x, float s);
 void softcap(Device& device, Matrix x, float c);
+void clamp(Device& device, Matrix x, float limit);
+void gather(Device& device, Matrix x, std::span<const int32_t> rows, Matrix y);
+void scatter_add(Device& device, Matrix x, std::span<const int32_t> rows,
+                 std::span<const float> weights, Matrix y);
 void argmax(Device& device, Matrix x, int32_t* out);
 void score(Device& device, Matrix logits, std::span<const int32_t> targets, RowScore* scores);
 void divergence(Device& device, Matrix p, Matrix q, const RowScore* p_scores,

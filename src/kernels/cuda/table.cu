@@ -25,6 +25,9 @@ Ops make_cuda_ops(Device& device) {
   ops.scale_columns = scale_columns;
   ops.scale = scale;
   ops.softcap = softcap;
+  ops.clamp = clamp;
+  ops.gather = gather;
+  ops.scatter_add = scatter_add;
   ops.argmax = argmax;
   ops.score = score;
   ops.divergence = divergence;

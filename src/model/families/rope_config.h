@@ -10,8 +10,16 @@
 
 namespace awq {
 
-/// An unknown rope type is an error, never ignored.
-Result<Rope> read_rope(const Config& config, int64_t rotary_dim);
+/// What a family calls its keys, and its defaults.
+struct RopeKeys {
+  std::string_view theta = "rope_theta", partial = "partial_rotary_factor";
+  double default_theta = 10000, default_partial = 1;
+  /// transformers 5 nests the parameters by layer type where these differ: "full_attention", ...
+  std::string_view layer_type = {};
+};
+
+/// Rotates the first head_dim * partial of each head. An unknown rope type is an error, never ignored.
+Result<Rope> read_rope(const Config& config, const Sizes& sizes, const RopeKeys& keys = {});
 
 /// The "rope_scaling" that gives the frequencies of `rope.divisors`; null where all of them are 1.
 /// A config.json cannot hold arbitrary divisors: those that no scaling gives are an error.
