@@ -2,8 +2,9 @@
 """Makes data/golden/tokenizer/*.json with the Hugging Face tokenizers library.
 
 The program and its tests need no Python: they read the committed results. Run this only to make the
-files again, in a virtual environment with `pip install tokenizers==0.21.4 gguf==0.19` (0.23 takes
-special tokens that are "normalized" for ordinary ones when it decodes):
+files again, in a virtual environment with `pip install tokenizers==0.21.4 gguf==0.19
+sentencepiece==0.2.3` (tokenizers 0.23 takes special tokens that are "normalized" for ordinary ones
+when it decodes):
 
     tools/make_tokenizer_goldens.py components              # needs nothing else
     tools/make_tokenizer_goldens.py smollm2 --gguf FILE     # FILE: see tools/fetch_smollm2.sh
@@ -14,10 +15,12 @@ only the number and a hash of the ids are kept; all texts in the files are writt
 """
 
 import argparse
+import base64
 import json
 import os
 import pathlib
 import random
+import tempfile
 
 import tokenizers
 
@@ -170,6 +173,60 @@ def small_model(byte_level):
     return json.loads(tokenizer.to_str())["model"]
 
 
+def unigram_model(byte_fallback):
+    """A unigram model trained on TEXTS, with "▁" for spaces."""
+    tokenizer = tokenizers.Tokenizer(tokenizers.models.Unigram())
+    tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.Metaspace()
+    special = ["<unk>"] + ([f"<0x{b:02X}>" for b in range(256)] if byte_fallback else [])
+    tokenizer.train_from_iterator(TEXTS * 2, tokenizers.trainers.UnigramTrainer(
+        vocab_size=len(special) + 550, special_tokens=special, unk_token="<unk>",
+        show_progress=False))
+    model = json.loads(tokenizer.to_str())["model"] | {"byte_fallback": byte_fallback}
+    # Scores that a float holds, and equal ones, to show how ties are broken.
+    scores = {}
+    for token, score in model["vocab"]:
+        scores.setdefault(token, round(score, 1))
+    model["vocab"] = [list(entry) for entry in scores.items()]
+    return model
+
+
+# Texts and their normal forms: more than a character, more than a code point, white space, nothing.
+CHARACTER_MAP = [("ﬁ", "fi"), ("½", "1/2"), ("\t", " "), ("\n", " "), ("\r\n", " "), ("\u3000", " "),
+                 ("é", "e"), ("e\u0301", "e"), ("A\u030a", "Å"), ("Ⅻ", "XII"), ("\u200b", ""),
+                 ("👍🏽", "👍"), ("日本", "にほん"), ("日", "にち"), ("🙂", ":)"), ("T", "t"), ("Th", "þ")]
+
+
+def character_map(**options):
+    """A SentencePiece model with CHARACTER_MAP, serialized, trained on TEXTS."""
+    import sentencepiece
+
+    with tempfile.NamedTemporaryFile("w", suffix=".tsv") as rules:
+        for text, normal in CHARACTER_MAP:
+            codes = [" ".join(f"{ord(c):X}" for c in part) for part in (text, normal)]
+            rules.write("\t".join(codes) + "\n")
+        rules.flush()
+        return train_sentencepiece(sentencepiece, normalization_rule_tsv=rules.name, **options)
+
+
+def train_sentencepiece(sentencepiece, **options):
+    import io
+
+    out = io.BytesIO()
+    texts = [line for text in TEXTS for line in text.split("\n") if line and "\0" not in line]
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(texts * 2), model_writer=out, minloglevel=2, num_threads=1, **options)
+    return out.getvalue()
+
+
+def precompiled():
+    from sentencepiece import sentencepiece_model_pb2
+
+    proto = sentencepiece_model_pb2.ModelProto()
+    proto.ParseFromString(character_map(vocab_size=300, hard_vocab_limit=False))
+    charsmap = base64.b64encode(proto.normalizer_spec.precompiled_charsmap).decode()
+    return {"type": "Precompiled", "precompiled_charsmap": charsmap}
+
+
 def added(content, index, **options):
     return {"id": 9000 + index, "content": content, "single_word": False, "lstrip": False,
             "rstrip": False, "normalized": False, "special": True} | options
@@ -218,6 +275,9 @@ def normalizer_variants():
     yield "strip", {"type": "Strip", "strip_left": True, "strip_right": True}
     yield "strip right", {"type": "Strip", "strip_left": False, "strip_right": True}
     yield "replace", {"type": "Replace", "pattern": {"Regex": r"\s+"}, "content": " "}
+    yield "character map", precompiled()
+    yield "character map, then spaces", sequence("normalizers", precompiled(), {
+        "type": "Replace", "pattern": {"Regex": " {2,}"}, "content": " "})
     yield "replace empty", {"type": "Replace", "pattern": {"Regex": "e*"}, "content": "a"}
     yield "llama", sequence("normalizers", {"type": "Prepend", "prepend": "▁"},
                             {"type": "Replace", "pattern": {"String": " "}, "content": "▁"})
@@ -263,12 +323,17 @@ def component_variants():
             for unknown in (None, "<unk>"):
                 yield f"model: {fuse} {fallback} {unknown}", "characters", {
                     "model": {"fuse_unk": fuse, "byte_fallback": fallback, "unk_token": unknown}}
+    metaspace = {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "always", "split": True}
+    yield "model: unigram", "unigram", {"pre_tokenizer": metaspace, "decoder": metaspace}
+    yield "model: unigram, whole texts", "unigram", {}
+    yield "model: unigram with bytes", "unigram_bytes", {"pre_tokenizer": metaspace}
     yield "model: ignore_merges", "bytes", {
         "model": {"ignore_merges": True}, "pre_tokenizer": byte_level()}
 
 
 def components():
-    models = {"bytes": small_model(True), "characters": small_model(False)}
+    models = {"bytes": small_model(True), "characters": small_model(False),
+              "unigram": unigram_model(False), "unigram_bytes": unigram_model(True)}
     texts = TEXTS[9:48:2] + random_texts(20, 3)
     cases = []
     for name, model, changes in component_variants():

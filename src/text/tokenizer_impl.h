@@ -14,6 +14,7 @@
 #include "text/pretokenizer.h"
 #include "text/tokenizer.h"
 #include "text/token_table.h"
+#include "text/unigram.h"
 
 namespace awq {
 
@@ -22,11 +23,13 @@ struct Tokenizer::Impl {
   struct Scratch {
     Pretokenizer::Scratch pieces;
     BpeScratch bpe;
+    UnigramScratch unigram;
     std::vector<TextPart> parts, normalized_parts;
   };
 
   TokenTable vocabulary;  ///< bpe looks at it: an Impl never moves
   Bpe bpe;
+  Unigram unigram;  ///< not empty: the model, instead of bpe
   Normalizer normalizer;
   Pretokenizer pretokenizer;
   bool raw_bytes = false;  ///< the model maps bytes, not the pre-tokenizer
@@ -65,6 +68,7 @@ struct GgufParts {
   std::vector<BpeMerge> rules;                       ///< what the engine follows
   std::vector<std::pair<TokenId, TokenId>> merges;   ///< in the order that tokenizer.json lists
   BpeOptions options;
+  bool unigram = false;  ///< the model is one of scores, `rules` and `merges` are empty
   Json frame;  ///< tokenizer.json without model.vocab and model.merges
 };
 Result<GgufParts> read_gguf_vocabulary(const GgufVocabulary& source, const TokenTable& vocabulary,

@@ -1,4 +1,6 @@
 // Tokenizer::from_json and what both loaders share.
+#include <algorithm>
+
 #include "text/tokenizer_impl.h"
 
 namespace awq {
@@ -34,12 +36,13 @@ std::string config_token(const Json& config, std::string_view name) {
 }
 
 // BPE is the type when none is given, as in the first tokenizer.json files.
-Status check_model_type(const JsonField& model) {
+Result<bool> is_unigram(const JsonField& model) {
   if (!model.json->is_object()) return model.error("expected an object");
   AWQ_ASSIGN(const std::string_view type, model["type"].text_or("BPE"));
-  if (type == "BPE") return {};
+  if (type == "BPE") return false;
+  if (type == "Unigram") return true;
   return model["type"].error(
-      cat("the tokenizer model \"", printable(type), "\" is not supported; BPE is"));
+      cat("the tokenizer model \"", printable(type), "\" is not supported; BPE and Unigram are"));
 }
 
 }  // namespace
@@ -78,15 +81,28 @@ Result<Tokenizer> Tokenizer::from_json(const Json& tokenizer, const Json& config
   if (!tokenizer.is_object()) return bad_input(cat(origin, ": expected a JSON object"));
   const JsonField root{&tokenizer, cat(origin, ": ")};
   const JsonField model = root["model"];
-  AWQ_TRY(check_model_type(model));
-  AWQ_ASSIGN(impl->vocabulary, read_vocabulary(model["vocab"]));
-  AWQ_ASSIGN(impl->bpe, Bpe::from_json(model, impl->vocabulary));
+  AWQ_ASSIGN(const bool unigram, is_unigram(model));
+  Unigram::File file;
+  if (unigram) {
+    AWQ_ASSIGN(file, Unigram::read_json(model));
+    impl->vocabulary = std::move(file.vocabulary);
+  } else {
+    AWQ_ASSIGN(impl->vocabulary, read_vocabulary(model["vocab"]));
+    AWQ_ASSIGN(impl->bpe, Bpe::from_json(model, impl->vocabulary));
+  }
   std::vector<std::string> extra;
   for (const std::string_view name : {"bos_token", "eos_token", "unk_token", "pad_token"}) {
     extra.push_back(config_token(config, name));
     if (extra.back().empty()) extra.pop_back();
   }
   AWQ_TRY(impl->finish(root, extra));
+  if (unigram) {
+    // Special tokens come from the added tokens alone, never from the user's text.
+    std::vector<bool> usable = impl->special;
+    usable.flip();
+    const double lowest = *std::min_element(file.scores.begin(), file.scores.end());
+    impl->unigram = Unigram(impl->vocabulary, file.options, std::move(file.scores), usable, lowest);
+  }
   const std::string bos = config_token(config, "bos_token"), eos = config_token(config, "eos_token");
   if (!bos.empty()) {
     impl->bos = impl->vocabulary.find(bos);
