@@ -3,10 +3,11 @@
 
 The program and its tests need no Python: they read the committed results. Run this only to make the
 files again, in a virtual environment with `pip install tokenizers==0.21.4 gguf==0.19
-sentencepiece==0.2.3` (tokenizers 0.23 takes special tokens that are "normalized" for ordinary ones
+sentencepiece==0.2.0` (tokenizers 0.23 takes special tokens that are "normalized" for ordinary ones
 when it decodes):
 
     tools/make_tokenizer_goldens.py components              # needs nothing else
+    tools/make_tokenizer_goldens.py sentencepiece           # the same
     tools/make_tokenizer_goldens.py smollm2 --gguf FILE     # FILE: see tools/fetch_smollm2.sh
     tools/make_tokenizer_goldens.py tinystories
 
@@ -360,14 +361,53 @@ def components():
     write("components.json", header, cases)
 
 
+def sentencepiece_models():
+    """Small SentencePiece models, as their files are, and the ids that the library gives."""
+    import sentencepiece
+
+    identity = {"normalization_rule_name": "identity", "remove_extra_whitespaces": False}
+    small = {"vocab_size": 640, "hard_vocab_limit": False, "character_coverage": 0.98}
+    user = ["<user>", "½", "er", "▁▁", "▁▁▁", "\n"]
+    variants = {
+        "llama": dict(small, model_type="bpe", byte_fallback=True, split_digits=True, **identity),
+        "gemma": dict(small, model_type="bpe", byte_fallback=True, add_dummy_prefix=False,
+                      user_defined_symbols=user, **identity),
+        "bpe, user's pieces": dict(small, model_type="bpe", user_defined_symbols=user, **identity),
+        "bpe, spaces dropped": dict(small, model_type="bpe", normalization_rule_name="identity"),
+        "unigram": dict(small, model_type="unigram", **identity),
+        "unigram, user's pieces": dict(small, model_type="unigram", byte_fallback=True,
+                                       user_defined_symbols=user, **identity),
+        "unigram, spaces dropped": dict(small, model_type="unigram",
+                                        normalization_rule_name="identity"),
+    }
+    mapped = {
+        "bpe, mapped": dict(small, model_type="bpe"),
+        "unigram, mapped": dict(small, model_type="unigram", byte_fallback=True),
+        "unigram, mapped, user's pieces": dict(small, model_type="unigram",
+                                               user_defined_symbols=user),
+    }
+    texts = [t for t in TEXTS + random_texts(60, 11) if "\0" not in t]
+    models = [(n, train_sentencepiece(sentencepiece, **o)) for n, o in variants.items()]
+    models += [(n, character_map(**o)) for n, o in mapped.items()]
+    cases = []
+    for name, model in models:
+        library = sentencepiece.SentencePieceProcessor(model_proto=model)
+        cases.append({"name": name, "ids": [library.encode(text) for text in texts],
+                      "model": base64.b64encode(model).decode()})
+    write("sentencepiece.json", {"made_with": f"sentencepiece {sentencepiece.__version__}",
+                                 "texts": texts}, cases)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=["components", "smollm2", "tinystories"])
+    parser.add_argument("what", choices=["components", "sentencepiece", "smollm2", "tinystories"])
     parser.add_argument("--data", default=os.environ.get("AWQ_DATA", "."))
     parser.add_argument("--gguf")
     args = parser.parse_args()
     if args.what == "components":
         components()
+    elif args.what == "sentencepiece":
+        sentencepiece_models()
     elif args.what == "smollm2":
         golden("smollm2.json", smollm2_document(args.gguf), args)
     else:

@@ -2,8 +2,7 @@
 
 #include <utf8proc.h>
 
-#include <array>
-
+#include "base/base64.h"
 #include "base/format.h"
 #include "text/unicode.h"
 
@@ -17,35 +16,6 @@ bool has_leaf(uint32_t unit) { return ((unit >> 8) & 1) != 0; }
 uint32_t leaf_value(uint32_t unit) { return unit & 0x7FFFFFFFu; }
 uint32_t label(uint32_t unit) { return unit & 0x800000FFu; }
 uint32_t offset(uint32_t unit) { return (unit >> 10) << ((unit & 0x200u) >> 6); }
-
-Result<std::string> decode_base64(std::string_view text, std::string_view where) {
-  constexpr std::string_view alphabet =
-      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  std::array<int8_t, 256> values{};
-  values.fill(-1);
-  for (size_t i = 0; i < alphabet.size(); ++i) {
-    values[static_cast<uint8_t>(alphabet[i])] = static_cast<int8_t>(i);
-  }
-  const size_t length = text.size();
-  while (!text.empty() && text.back() == '=') text.remove_suffix(1);
-  if (length % 4 != 0 || length - text.size() > 2) {
-    return bad_input(cat(where, ": not base64 of whole groups"));
-  }
-  std::string out;
-  out.reserve(length / 4 * 3);
-  uint32_t bits = 0;
-  int have = 0;
-  for (size_t i = 0; i < text.size(); ++i) {
-    const int8_t value = values[static_cast<uint8_t>(text[i])];
-    if (value < 0) return bad_input(cat(where, ": not base64 at character ", i));
-    bits = (bits << 6) | static_cast<uint32_t>(value);
-    have += 6;
-    if (have < 8) continue;
-    have -= 8;
-    out.push_back(static_cast<char>((bits >> have) & 0xFF));
-  }
-  return out;
-}
 
 }  // namespace
 
@@ -102,9 +72,17 @@ std::optional<CharsMap::Match> CharsMap::find(std::string_view text, bool longes
   return found;
 }
 
-std::string CharsMap::apply_longest(std::string_view text, size_t limit) const {
+std::string CharsMap::apply_longest(std::string_view text, size_t limit,
+                                    const ByteTrie& kept) const {
   std::string out;
   for (size_t i = 0; i < text.size() && out.size() <= limit;) {
+    size_t keep = 0;
+    kept.for_each_prefix(text.substr(i), [&](size_t length, TokenId) { keep = length; });
+    if (keep > 0) {
+      out.append(text.substr(i, keep));
+      i += keep;
+      continue;
+    }
     size_t next = i;
     next_character(text, next);
     const auto match = longest(text.substr(i));

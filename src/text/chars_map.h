@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "text/byte_trie.h"
 
 namespace awq {
 
@@ -37,8 +38,8 @@ class CharsMap {
   /// early when the result is over `limit` bytes.
   std::string apply_to_graphemes(std::string_view text, size_t limit) const;
 
-  /// As SentencePiece maps it: the longest key at every place.
-  std::string apply_longest(std::string_view text, size_t limit) const;
+  /// As SentencePiece maps it: the longest key at every place, but for the texts of `kept`.
+  std::string apply_longest(std::string_view text, size_t limit, const ByteTrie& kept = {}) const;
 
  private:
   std::optional<Match> find(std::string_view text, bool longest) const;

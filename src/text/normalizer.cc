@@ -142,7 +142,7 @@ Status Normalizer::apply_step(const Step& step, std::string& text, size_t limit,
       return {};
     }
     case Kind::map:
-      out = map_longest_ ? step.map.apply_longest(text, limit)
+      out = map_longest_ ? step.map.apply_longest(text, limit, kept_)
                          : step.map.apply_to_graphemes(text, limit);
       break;
     case Kind::bytes:

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "text/byte_trie.h"
 #include "text/chars_map.h"
 #include "text/json_fields.h"
 #include "text/regex.h"
@@ -57,8 +58,11 @@ class Normalizer {
   bool empty() const { return steps_.empty(); }
 
   /// Character maps replace their longest keys, as SentencePiece does, not graphemes, as the
-  /// tokenizers crate does.
-  void map_longest() { map_longest_ = true; }
+  /// tokenizers crate does; and nothing of `kept`.
+  void map_longest(ByteTrie kept) {
+    map_longest_ = true;
+    kept_ = std::move(kept);
+  }
 
   /// The normalized `text` (valid UTF-8, and so is the result). Error when a limit of a regular
   /// expression is hit or when the text grows out of all proportion.
@@ -80,6 +84,7 @@ class Normalizer {
 
   std::vector<Step> steps_;
   bool map_longest_ = false;
+  ByteTrie kept_;
 };
 
 /// How long a text of `size` bytes may become: nested steps must not blow a file up.

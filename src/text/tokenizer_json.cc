@@ -45,9 +45,19 @@ Result<bool> is_unigram(const JsonField& model) {
       cat("the tokenizer model \"", printable(type), "\" is not supported; BPE and Unigram are"));
 }
 
+// What SentencePiece's character map leaves alone: the pieces that the user defined.
+ByteTrie protected_texts(const std::vector<AddedToken>& tokens) {
+  std::vector<ByteTrie::Key> keys;
+  for (const AddedToken& token : tokens) {
+    if (token.normalized) keys.emplace_back(token.content, token.id);
+  }
+  return ByteTrie(std::move(keys));
+}
+
 }  // namespace
 
-Status Tokenizer::Impl::finish(const JsonField& root, const std::vector<std::string>& extra) {
+Status Tokenizer::Impl::finish(const JsonField& root, const std::vector<std::string>& extra,
+                               bool sentencepiece) {
   RegexScratch scratch;
   AWQ_ASSIGN(std::vector<AddedToken> tokens, AddedTokens::read(root["added_tokens"], vocabulary));
   for (const std::string& content : extra) {
@@ -62,6 +72,13 @@ Status Tokenizer::Impl::finish(const JsonField& root, const std::vector<std::str
     tokens.push_back(std::move(token));
   }
   AWQ_ASSIGN(normalizer, Normalizer::from_json(root["normalizer"]));
+  if (sentencepiece) {
+    normalizer.map_longest(protected_texts(tokens));
+    AWQ_ASSIGN(const bool scored, is_unigram(root["model"]));
+    // Its unigram models weigh the user's pieces against all others.
+    if (scored) std::erase_if(tokens, [](const AddedToken& token) { return token.normalized; });
+    for (AddedToken& token : tokens) token.in_normal_form = true;
+  }
   AWQ_ASSIGN(added, AddedTokens::create(tokens, normalizer, scratch));
   AWQ_ASSIGN(pretokenizer, Pretokenizer::from_json(root["pre_tokenizer"]));
   raw_bytes = bpe.has_byte_alphabet() && pretokenizer.defer_bytes();
