@@ -9,6 +9,7 @@
 
 #include "base/base64.h"
 #include "base/file.h"
+#include "text/sentencepiece.h"
 #include "text/test_vocabulary.h"
 
 namespace awq {
@@ -44,6 +45,50 @@ TEST(SentencePieceGolden, SmallModelsOfEveryKind) {
       EXPECT_EQ(*ids, entry.at("ids").at(i).get<std::vector<TokenId>>()) << printable(text);
     }
   }
+}
+
+std::string with_spaces(std::string_view text) {
+  constexpr std::string_view marker = "▁";
+  std::string out;
+  for (size_t i = 0; i < text.size();) {
+    const bool found = text.substr(i, marker.size()) == marker;
+    out.push_back(found ? ' ' : text[i]);
+    i += found ? marker.size() : 1;
+  }
+  return out;
+}
+
+// The same models as llama.cpp writes them into GGUF files, where the user's pieces have spaces.
+TEST(SentencePieceGolden, TheSameModelsFromGguf) {
+  const Json cases = golden();
+  size_t compared = 0;
+  for (const Json& entry : cases.at("cases")) {
+    const auto name = entry.at("name").get<std::string>();
+    if (name != "llama" && name != "gemma") continue;
+    SCOPED_TRACE(name);
+    const auto bytes = decode_base64(entry.at("model").get<std::string>(), "golden");
+    const auto model = read_sentencepiece(*bytes, "golden");
+    ASSERT_TRUE(model.ok()) << model.error().message;
+    GgufVocabulary gguf;
+    gguf.model = "llama";
+    gguf.scores = model->scores, gguf.token_types = model->types;
+    for (size_t id = 0; id < model->tokens.size(); ++id) {
+      const std::string& text = model->tokens[id];
+      gguf.tokens.push_back(model->types[id] == 4 ? with_spaces(text) : text);
+    }
+    gguf.bos = model->bos, gguf.eos = model->eos, gguf.unknown = model->unknown;
+    gguf.add_space_prefix = model->add_dummy_prefix;
+    const auto tokenizer = Tokenizer::from_gguf(std::move(gguf), "golden");
+    ASSERT_TRUE(tokenizer.ok()) << tokenizer.error().message;
+    for (size_t i = 0; i < cases.at("texts").size(); ++i) {
+      const auto text = cases.at("texts").at(i).get<std::string>();
+      if (text.find("▁") != std::string::npos) continue;  // which GGUF tells from a space
+      EXPECT_EQ(*tokenizer->encode(text, kPlain), entry.at("ids").at(i).get<std::vector<TokenId>>())
+          << printable(text);
+      ++compared;
+    }
+  }
+  EXPECT_GT(compared, 150u);
 }
 
 #ifdef AWQ_WITH_SENTENCEPIECE
