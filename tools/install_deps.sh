@@ -4,8 +4,8 @@
 set -euo pipefail
 
 packages=(g++ cmake ninja-build pkg-config git ca-certificates unzip python3-pip ccache
-          libcli11-dev nlohmann-json3-dev libpcre2-dev libutf8proc-dev libopenblas-dev
-          libgtest-dev libbenchmark-dev fortunes-min fortunes)
+          libcli11-dev nlohmann-json3-dev libpcre2-dev libutf8proc-dev libsentencepiece-dev
+          libopenblas-dev libgtest-dev libbenchmark-dev fortunes-min fortunes)
 
 if ! command -v dpkg-query > /dev/null; then
   echo "make deps: this is no Debian or Ubuntu; install the equivalents of: ${packages[*]}" >&2

@@ -2,10 +2,12 @@
 """Makes data/golden/tokenizer/*.json with the Hugging Face tokenizers library.
 
 The program and its tests need no Python: they read the committed results. Run this only to make the
-files again, in a virtual environment with `pip install tokenizers==0.21.4 gguf==0.19` (0.23 takes
-special tokens that are "normalized" for ordinary ones when it decodes):
+files again, in a virtual environment with `pip install tokenizers==0.21.4 gguf==0.19
+sentencepiece==0.2.0` (tokenizers 0.23 takes special tokens that are "normalized" for ordinary ones
+when it decodes):
 
     tools/make_tokenizer_goldens.py components              # needs nothing else
+    tools/make_tokenizer_goldens.py sentencepiece           # the same
     tools/make_tokenizer_goldens.py smollm2 --gguf FILE     # FILE: see tools/fetch_smollm2.sh
     tools/make_tokenizer_goldens.py tinystories
 
@@ -14,10 +16,12 @@ only the number and a hash of the ids are kept; all texts in the files are writt
 """
 
 import argparse
+import base64
 import json
 import os
 import pathlib
 import random
+import tempfile
 
 import tokenizers
 
@@ -170,6 +174,60 @@ def small_model(byte_level):
     return json.loads(tokenizer.to_str())["model"]
 
 
+def unigram_model(byte_fallback):
+    """A unigram model trained on TEXTS, with "▁" for spaces."""
+    tokenizer = tokenizers.Tokenizer(tokenizers.models.Unigram())
+    tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.Metaspace()
+    special = ["<unk>"] + ([f"<0x{b:02X}>" for b in range(256)] if byte_fallback else [])
+    tokenizer.train_from_iterator(TEXTS * 2, tokenizers.trainers.UnigramTrainer(
+        vocab_size=len(special) + 550, special_tokens=special, unk_token="<unk>",
+        show_progress=False))
+    model = json.loads(tokenizer.to_str())["model"] | {"byte_fallback": byte_fallback}
+    # Scores that a float holds, and equal ones, to show how ties are broken.
+    scores = {}
+    for token, score in model["vocab"]:
+        scores.setdefault(token, round(score, 1))
+    model["vocab"] = [list(entry) for entry in scores.items()]
+    return model
+
+
+# Texts and their normal forms: more than a character, more than a code point, white space, nothing.
+CHARACTER_MAP = [("ﬁ", "fi"), ("½", "1/2"), ("\t", " "), ("\n", " "), ("\r\n", " "), ("\u3000", " "),
+                 ("é", "e"), ("e\u0301", "e"), ("A\u030a", "Å"), ("Ⅻ", "XII"), ("\u200b", ""),
+                 ("👍🏽", "👍"), ("日本", "にほん"), ("日", "にち"), ("🙂", ":)"), ("T", "t"), ("Th", "þ")]
+
+
+def character_map(**options):
+    """A SentencePiece model with CHARACTER_MAP, serialized, trained on TEXTS."""
+    import sentencepiece
+
+    with tempfile.NamedTemporaryFile("w", suffix=".tsv") as rules:
+        for text, normal in CHARACTER_MAP:
+            codes = [" ".join(f"{ord(c):X}" for c in part) for part in (text, normal)]
+            rules.write("\t".join(codes) + "\n")
+        rules.flush()
+        return train_sentencepiece(sentencepiece, normalization_rule_tsv=rules.name, **options)
+
+
+def train_sentencepiece(sentencepiece, **options):
+    import io
+
+    out = io.BytesIO()
+    texts = [line for text in TEXTS for line in text.split("\n") if line and "\0" not in line]
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(texts * 2), model_writer=out, minloglevel=2, num_threads=1, **options)
+    return out.getvalue()
+
+
+def precompiled():
+    from sentencepiece import sentencepiece_model_pb2
+
+    proto = sentencepiece_model_pb2.ModelProto()
+    proto.ParseFromString(character_map(vocab_size=300, hard_vocab_limit=False))
+    charsmap = base64.b64encode(proto.normalizer_spec.precompiled_charsmap).decode()
+    return {"type": "Precompiled", "precompiled_charsmap": charsmap}
+
+
 def added(content, index, **options):
     return {"id": 9000 + index, "content": content, "single_word": False, "lstrip": False,
             "rstrip": False, "normalized": False, "special": True} | options
@@ -218,6 +276,9 @@ def normalizer_variants():
     yield "strip", {"type": "Strip", "strip_left": True, "strip_right": True}
     yield "strip right", {"type": "Strip", "strip_left": False, "strip_right": True}
     yield "replace", {"type": "Replace", "pattern": {"Regex": r"\s+"}, "content": " "}
+    yield "character map", precompiled()
+    yield "character map, then spaces", sequence("normalizers", precompiled(), {
+        "type": "Replace", "pattern": {"Regex": " {2,}"}, "content": " "})
     yield "replace empty", {"type": "Replace", "pattern": {"Regex": "e*"}, "content": "a"}
     yield "llama", sequence("normalizers", {"type": "Prepend", "prepend": "▁"},
                             {"type": "Replace", "pattern": {"String": " "}, "content": "▁"})
@@ -263,12 +324,17 @@ def component_variants():
             for unknown in (None, "<unk>"):
                 yield f"model: {fuse} {fallback} {unknown}", "characters", {
                     "model": {"fuse_unk": fuse, "byte_fallback": fallback, "unk_token": unknown}}
+    metaspace = {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "always", "split": True}
+    yield "model: unigram", "unigram", {"pre_tokenizer": metaspace, "decoder": metaspace}
+    yield "model: unigram, whole texts", "unigram", {}
+    yield "model: unigram with bytes", "unigram_bytes", {"pre_tokenizer": metaspace}
     yield "model: ignore_merges", "bytes", {
         "model": {"ignore_merges": True}, "pre_tokenizer": byte_level()}
 
 
 def components():
-    models = {"bytes": small_model(True), "characters": small_model(False)}
+    models = {"bytes": small_model(True), "characters": small_model(False),
+              "unigram": unigram_model(False), "unigram_bytes": unigram_model(True)}
     texts = TEXTS[9:48:2] + random_texts(20, 3)
     cases = []
     for name, model, changes in component_variants():
@@ -295,14 +361,53 @@ def components():
     write("components.json", header, cases)
 
 
+def sentencepiece_models():
+    """Small SentencePiece models, as their files are, and the ids that the library gives."""
+    import sentencepiece
+
+    identity = {"normalization_rule_name": "identity", "remove_extra_whitespaces": False}
+    small = {"vocab_size": 640, "hard_vocab_limit": False, "character_coverage": 0.98}
+    user = ["<user>", "½", "er", "▁▁", "▁▁▁", "\n"]
+    variants = {
+        "llama": dict(small, model_type="bpe", byte_fallback=True, split_digits=True, **identity),
+        "gemma": dict(small, model_type="bpe", byte_fallback=True, add_dummy_prefix=False,
+                      user_defined_symbols=user, **identity),
+        "bpe, user's pieces": dict(small, model_type="bpe", user_defined_symbols=user, **identity),
+        "bpe, spaces dropped": dict(small, model_type="bpe", normalization_rule_name="identity"),
+        "unigram": dict(small, model_type="unigram", **identity),
+        "unigram, user's pieces": dict(small, model_type="unigram", byte_fallback=True,
+                                       user_defined_symbols=user, **identity),
+        "unigram, spaces dropped": dict(small, model_type="unigram",
+                                        normalization_rule_name="identity"),
+    }
+    mapped = {
+        "bpe, mapped": dict(small, model_type="bpe"),
+        "unigram, mapped": dict(small, model_type="unigram", byte_fallback=True),
+        "unigram, mapped, user's pieces": dict(small, model_type="unigram",
+                                               user_defined_symbols=user),
+    }
+    texts = [t for t in TEXTS + random_texts(60, 11) if "\0" not in t]
+    models = [(n, train_sentencepiece(sentencepiece, **o)) for n, o in variants.items()]
+    models += [(n, character_map(**o)) for n, o in mapped.items()]
+    cases = []
+    for name, model in models:
+        library = sentencepiece.SentencePieceProcessor(model_proto=model)
+        cases.append({"name": name, "ids": [library.encode(text) for text in texts],
+                      "model": base64.b64encode(model).decode()})
+    write("sentencepiece.json", {"made_with": f"sentencepiece {sentencepiece.__version__}",
+                                 "texts": texts}, cases)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=["components", "smollm2", "tinystories"])
+    parser.add_argument("what", choices=["components", "sentencepiece", "smollm2", "tinystories"])
     parser.add_argument("--data", default=os.environ.get("AWQ_DATA", "."))
     parser.add_argument("--gguf")
     args = parser.parse_args()
     if args.what == "components":
         components()
+    elif args.what == "sentencepiece":
+        sentencepiece_models()
     elif args.what == "smollm2":
         golden("smollm2.json", smollm2_document(args.gguf), args)
     else:

@@ -12,7 +12,7 @@ constexpr std::array<std::string_view, 9> kCarriedFiles = {
     "tokenizer.json",          "tokenizer_config.json", "special_tokens_map.json",
     "added_tokens.json",       "tokenizer.model",       "chat_template.jinja",
     "generation_config.json",  "LICENSE",               "chat_template.json"};
-constexpr size_t kTemplateLimit = size_t{1} << 20;
+constexpr size_t kTemplateLimit = size_t{1} << 20, kModelLimit = size_t{64} << 20;
 
 void add_stop(std::vector<int32_t>& ids, int64_t id, int64_t vocab) {
   if (id < 0 || id >= vocab) return;
@@ -58,18 +58,30 @@ std::optional<std::string> template_of(const Json& config) {
   return std::nullopt;
 }
 
+// tokenizer.json, which says everything, else SentencePiece's tokenizer.model.
+Result<Tokenizer> load_tokenizer(const std::string& directory, const Json& config) {
+  const std::string path = path_join(directory, "tokenizer.json");
+  if (file_exists(path)) {
+    AWQ_ASSIGN(const Json tokenizer_json, read_json_file(path));
+    return Tokenizer::from_json(tokenizer_json, config, printable(path));
+  }
+  const std::string model = path_join(directory, "tokenizer.model");
+  if (!file_exists(model)) {
+    return bad_input(cat(printable(path), ": not found, nor is tokenizer.model; the tokenizer is "
+                         "read from one of them (transformers' save_pretrained writes the first)"));
+  }
+  AWQ_ASSIGN(const std::string bytes, read_file(model, kModelLimit));
+  SentencePieceFiles beside;
+  beside.config = config;
+  AWQ_ASSIGN(beside.added, read_optional_json(directory, "added_tokens.json"));
+  return Tokenizer::from_sentencepiece(bytes, beside, printable(model));
+}
+
 Result<Vocabulary> load_directory(const Checkpoint& checkpoint, int64_t vocab) {
   const std::string& directory = checkpoint.path();
-  const std::string path = path_join(directory, "tokenizer.json");
-  if (!file_exists(path)) {
-    return bad_input(cat(printable(path), ": not found; the tokenizer is read from "
-                         "tokenizer.json, which transformers' save_pretrained writes"));
-  }
-  AWQ_ASSIGN(const Json tokenizer_json, read_json_file(path));
   AWQ_ASSIGN(const Json config, read_optional_json(directory, "tokenizer_config.json"));
   AWQ_ASSIGN(const Json generation, read_optional_json(directory, "generation_config.json"));
-  AWQ_ASSIGN(Tokenizer tokenizer,
-             Tokenizer::from_json(tokenizer_json, config, printable(path)));
+  AWQ_ASSIGN(Tokenizer tokenizer, load_tokenizer(directory, config));
   Vocabulary result{std::move(tokenizer), template_of(config), {}};
   const std::string jinja = path_join(directory, "chat_template.jinja");
   if (file_exists(jinja)) {

@@ -17,7 +17,7 @@ struct Vocabulary {
   std::vector<int32_t> stop_ids;             ///< end of text: config, generation config, template
 };
 
-/// tokenizer.json, tokenizer_config.json, chat_template.jinja, generation_config.json of a
+/// tokenizer.json (or tokenizer.model), tokenizer_config.json, chat_template.jinja, generation_config.json of a
 /// directory, or the metadata of a GGUF file. `vocab`: rows of the embedding; a special id outside
 /// it is an error.
 Result<Vocabulary> load_vocabulary(const Checkpoint& checkpoint, int64_t vocab);

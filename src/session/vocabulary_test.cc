@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include "base/base64.h"
 #include "base/file.h"
 #include "checkpoint/test_files.h"
 
@@ -159,6 +160,32 @@ TEST(Vocabulary, LoadsFromADirectory) {
   ASSERT_TRUE(vocabulary.ok()) << vocabulary.error().message;
   EXPECT_EQ(vocabulary->stop_ids, (std::vector<int32_t>{2, 1}));
   EXPECT_EQ(vocabulary->chat_template, "{{ messages }}");
+}
+
+// Checkpoints of before tokenizer.json; data/golden has models of SentencePiece.
+TEST(Vocabulary, LoadsATokenizerModel) {
+  const auto golden =
+      read_json_file(path_join(AWQ_SOURCE_DIR, "data/golden/tokenizer/sentencepiece.json"));
+  ASSERT_TRUE(golden.ok()) << golden.error().message;
+  const auto model = decode_base64(golden->at("cases").at(0).at("model").get<std::string>(), "test");
+  ASSERT_TRUE(model.ok());
+  const TempDirectory folder;
+  folder.write("config.json", "{}");
+  folder.write("model.safetensors", safetensors_file("{}"));
+  folder.write("tokenizer_config.json", R"({"chat_template": "x", "add_bos_token": true})");
+  folder.write("added_tokens.json", R"({"<pad>": 700})");
+  auto checkpoint = Checkpoint::open(folder.path());
+  ASSERT_TRUE(checkpoint.ok()) << checkpoint.error().message;
+  expect_error(load_vocabulary(*checkpoint, 701), {"tokenizer.json", "tokenizer.model", "not found"});
+  folder.write("tokenizer.model", "not a model");
+  expect_error(load_vocabulary(*checkpoint, 701), {"tokenizer.model", "is this a SentencePiece model?"});
+  folder.write("tokenizer.model", *model);
+  const auto vocabulary = load_vocabulary(*checkpoint, 701);
+  ASSERT_TRUE(vocabulary.ok()) << vocabulary.error().message;
+  EXPECT_EQ(vocabulary->stop_ids, (std::vector<int32_t>{2}));
+  EXPECT_EQ(vocabulary->chat_template, "x");
+  EXPECT_EQ(vocabulary->tokenizer.encode("Hello<pad>")->front(), vocabulary->tokenizer.bos());
+  EXPECT_EQ(vocabulary->tokenizer.encode("Hello<pad>")->back(), 700);
 }
 
 TEST(Tokenizer, TK03_EosOutsideTheVocabularyOfADirectory) {

@@ -143,7 +143,7 @@ Result<AddedTokens> AddedTokens::create(const std::vector<AddedToken>& tokens,
                                         const Normalizer& normalizer, RegexScratch& scratch) {
   AddedTokens added;
   for (const AddedToken& token : tokens) {
-    if (!token.normalized || normalizer.empty()) {
+    if (!token.normalized || token.in_normal_form || normalizer.empty()) {
       (token.normalized ? added.normalized_ : added.raw_).add(token.content, token);
       continue;
     }

@@ -19,6 +19,7 @@ struct AddedToken {
   TokenId id = -1;
   bool special = false;
   bool normalized = false;
+  bool in_normal_form = false;  ///< `content` is what the normalized text has
   bool left_strip = false, right_strip = false;  ///< swallow white space beside the match
   bool single_word = false;
 };

@@ -136,7 +136,7 @@ TEST(Bpe, UnsupportedOptions) {
   for (const auto& [name, value] :
        {std::pair("continuing_subword_prefix", R"("##")"), std::pair("end_of_word_suffix", R"("</w>")"),
         std::pair("dropout", "0.1"), std::pair("dropout", R"("x")"), std::pair("unk_token", R"("no")"),
-        std::pair("unk_token", "3"), std::pair("fuse_unk", "1"), std::pair("type", R"("Unigram")"),
+        std::pair("unk_token", "3"), std::pair("fuse_unk", "1"), std::pair("type", R"("WordLevel")"),
         std::pair("type", R"("WordPiece")")}) {
     Json document = testing::small_document();
     document["model"][name] = testing::json(value);

@@ -17,6 +17,12 @@ constexpr std::string_view kTekken =
     R"([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+)"
     R"(|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*)"
     R"(|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
+constexpr std::string_view kGpt4o =
+    R"([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+)"
+    R"((?i:'s|'t|'re|'ve|'m|'ll|'d)?)"
+    R"(|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*)"
+    R"((?i:'s|'t|'re|'ve|'m|'ll|'d)?)"
+    R"(|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
 constexpr std::string_view kBloom = R"( ?[^(\s|[.,!?…。，、।۔،])]+)";
 constexpr std::string_view kGpt2 =
     R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
@@ -63,7 +69,7 @@ Json falcon() {
   return sequence({punctuation, byte_level(true), digits(false), split("[0-9][0-9][0-9]")});
 }
 
-enum class Scheme { gpt2, digits_gpt2, llama3, qwen2, tekken, falcon, bloom, mixture };
+enum class Scheme { gpt2, digits_gpt2, llama3, qwen2, gpt4o, tekken, falcon, bloom, mixture };
 
 struct Name {
   std::string_view name;
@@ -89,10 +95,12 @@ constexpr std::array kNames{
     Name{"llama3", Scheme::llama3, false, true, true},
     Name{"llama-v3", Scheme::llama3, false, true, true},
     Name{"smaug-bpe", Scheme::llama3, false, true, true},
+    Name{"falcon3", Scheme::llama3, false, true, true},
     Name{"dbrx", Scheme::llama3},
     Name{"qwen2", Scheme::qwen2, true},
     Name{"stablelm2", Scheme::qwen2},
     Name{"deepseek-r1-qwen", Scheme::qwen2, true},
+    Name{"gpt-4o", Scheme::gpt4o},
     Name{"tekken", Scheme::tekken, false, true, true},
     Name{"falcon", Scheme::falcon},
     Name{"bloom", Scheme::bloom},
@@ -106,6 +114,7 @@ Json scheme_json(Scheme scheme) {
     case Scheme::digits_gpt2: return sequence({digits(true), byte_level(true)});
     case Scheme::llama3: return sequence({split(kLlama3), byte_level(false)});
     case Scheme::qwen2: return sequence({split(kQwen2), byte_level(false)});
+    case Scheme::gpt4o: return sequence({split(kGpt4o), byte_level(false)});
     case Scheme::tekken: return sequence({split(kTekken), byte_level(false)});
     case Scheme::falcon: return falcon();
     case Scheme::bloom: return sequence({split(kBloom), byte_level(false)});

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/base64.h"
 #include "text/byte_alphabet.h"
 #include "text/tokenizer_impl.h"
 #include "text/unicode.h"
@@ -18,8 +19,9 @@ enum TokenType : int32_t { normal = 1, unknown, control, user_defined, unused, b
 
 class Reader {
  public:
-  Reader(const GgufVocabulary& source, const TokenTable& vocabulary, std::string_view origin)
-      : source_(source), vocabulary_(vocabulary), origin_(origin) {}
+  Reader(const GgufVocabulary& source, const TokenTable& vocabulary, std::string_view origin,
+         const SentencePieceModel* model)
+      : source_(source), vocabulary_(vocabulary), origin_(origin), model_(model) {}
 
   Result<GgufParts> run() {
     AWQ_TRY(check_types());
@@ -40,7 +42,7 @@ class Reader {
 
  private:
   Error error(std::string_view field, std::string_view what) const {
-    return bad_input(cat(origin_, ": tokenizer.ggml.", field, ": ", what));
+    return bad_input(cat(origin_, model_ == nullptr ? ": tokenizer.ggml." : ": ", field, ": ", what));
   }
   size_t count() const { return source_.tokens.size(); }
   std::string_view text(size_t id) const { return source_.tokens[id]; }
@@ -72,7 +74,8 @@ class Reader {
       token["single_word"] = false;
       token["lstrip"] = false;
       token["rstrip"] = false;
-      token["normalized"] = false;
+      // SentencePiece looks for the user's pieces in the normalized text, llama.cpp in the raw one.
+      token["normalized"] = model_ != nullptr && kind == user_defined;
       token["special"] = kind != user_defined;
       list.push_back(std::move(token));
     }
@@ -114,6 +117,13 @@ class Reader {
                                   : Json();
     frame["decoder"] = std::move(decoder);
     Json model = Json::object();
+    if (parts_.unigram) {
+      model["type"] = "Unigram";
+      model["unk_id"] = parts_.options.unknown;
+      model["byte_fallback"] = parts_.options.byte_fallback;
+      frame["model"] = std::move(model);
+      return {};
+    }
     model["type"] = "BPE";
     model["dropout"] = nullptr;
     model["unk_token"] = parts_.options.unknown >= 0
@@ -180,14 +190,15 @@ class Reader {
                                    "\", expected <0x00> to <0xFF>"));
       }
     }
-    parts_.options.byte_fallback = true;
+    parts_.options.byte_fallback = model_ == nullptr || model_->byte_fallback;
     parts_.options.fuse_unknown = true;
     parts_.options.unknown = source_.unknown;
     for (size_t id = 0; id < count() && parts_.options.unknown < 0; ++id) {
       if (type(id) == unknown) parts_.options.unknown = static_cast<TokenId>(id);
     }
-    AWQ_TRY(merges_from_scores());
-    parts_.frame["normalizer"] = llama_normalizer();
+    parts_.unigram = model_ != nullptr && model_->kind == SentencePieceModel::Kind::unigram;
+    if (!parts_.unigram) AWQ_TRY(merges_from_scores());
+    parts_.frame["normalizer"] = model_ != nullptr ? sentencepiece_normalizer() : llama_normalizer();
     parts_.frame["pre_tokenizer"] = nullptr;
     return finish_frame(source_.bos >= 0, llama_decoder());
   }
@@ -196,6 +207,7 @@ class Reader {
     auto& rules = parts_.rules;
     for (size_t id = 0; id < count(); ++id) {
       const std::string_view piece = text(id);
+      if (model_ != nullptr && type(id) == unused) AWQ_TRY(check_unused(id));
       if (type(id) != normal) continue;
       if (piece.size() > kMaxPiece) {
         return error("tokens", cat("token ", id, " has ", piece.size(), " bytes, the limit is ",
@@ -224,6 +236,20 @@ class Reader {
     return {};
   }
 
+  // SentencePiece merges to an unused piece and takes it apart again, which no list of merges says.
+  Status check_unused(size_t id) const {
+    const std::string_view piece = text(id);
+    for (size_t at = 0; at < std::min(piece.size(), kMaxPiece);) {
+      next_character(piece, at);
+      if (at < piece.size() && mergeable(vocabulary_.find_model(piece.substr(0, at))) &&
+          mergeable(vocabulary_.find_model(piece.substr(at)))) {
+        return error("pieces", cat("piece ", id, " \"", printable(piece), "\" is unused, but may "
+                                   "arise from merges, which is not supported"));
+      }
+    }
+    return {};
+  }
+
   // Pieces of the same score share a rank, so that the leftmost is merged first.
   void rank_by_score() {
     std::vector<float> scores = source_.scores;
@@ -240,6 +266,31 @@ class Reader {
     size_t total = 0;
     for (const char c : text(id)) total += (static_cast<unsigned char>(c) & 0xC0) != 0x80;
     return total;
+  }
+
+  // The steps of SentencePiece's normalizer.cc, one after another: map characters, drop spaces, put
+  // "▁" for them and before the text.
+  Json sentencepiece_normalizer() const {
+    Json list = Json::array();
+    const auto replace = [&](std::string_view kind, std::string pattern, std::string_view content) {
+      list.push_back({{"type", "Replace"}, {"pattern", {{std::string(kind), std::move(pattern)}}},
+                      {"content", std::string(content)}});
+    };
+    if (!model_->character_map.empty()) {
+      list.push_back({{"type", "Precompiled"},
+                      {"precompiled_charsmap", encode_base64(model_->character_map)}});
+    }
+    const std::string marker(kMarker);
+    if (model_->remove_extra_spaces) {
+      replace("Regex", " {2,}", " ");
+      replace("Regex", "\\A ", "");
+    }
+    replace("String", " ", marker);
+    if (model_->remove_extra_spaces) {
+      replace("Regex", cat("(?<!", marker, ")", marker, "+\\z"), "");
+    }
+    if (model_->add_dummy_prefix) list.push_back({{"type", "Prepend"}, {"prepend", marker}});
+    return {{"type", "Sequence"}, {"normalizers", std::move(list)}};
   }
 
   Json llama_normalizer() const {
@@ -268,14 +319,15 @@ class Reader {
   const GgufVocabulary& source_;
   const TokenTable& vocabulary_;
   std::string_view origin_;
+  const SentencePieceModel* model_;
   GgufParts parts_;
 };
 
 }  // namespace
 
 Result<GgufParts> read_gguf_vocabulary(const GgufVocabulary& source, const TokenTable& vocabulary,
-                                       std::string_view origin) {
-  return Reader(source, vocabulary, origin).run();
+                                       std::string_view origin, const SentencePieceModel* model) {
+  return Reader(source, vocabulary, origin, model).run();
 }
 
 }  // namespace awq

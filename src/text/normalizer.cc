@@ -99,6 +99,13 @@ Status Normalizer::add(const JsonField& field, int depth) {
     AWQ_ASSIGN(step.content, field["prepend"].text());
   } else if (type == "ByteLevel") {
     step.kind = Kind::bytes;
+  } else if (type == "Precompiled") {
+    const JsonField map = field["precompiled_charsmap"];
+    if (map.null()) return {};  // as SentencePiece's identity is written
+    AWQ_ASSIGN(const std::string_view text, map.text());
+    if (text.empty()) return {};
+    step.kind = Kind::map;
+    AWQ_ASSIGN(step.map, CharsMap::parse_base64(text, map.path));
   } else {
     return field["type"].error(cat("the normalizer \"", printable(type), "\" is not supported"));
   }
@@ -118,7 +125,7 @@ Result<std::string> Normalizer::apply(std::string_view text, RegexScratch& scrat
 }
 
 Status Normalizer::apply_step(const Step& step, std::string& text, size_t limit,
-                              RegexScratch& scratch) {
+                              RegexScratch& scratch) const {
   std::string out;
   switch (step.kind) {
     case Kind::form:
@@ -134,6 +141,10 @@ Status Normalizer::apply_step(const Step& step, std::string& text, size_t limit,
       AWQ_ASSIGN(text, replace_all(text, step.pattern, step.content, limit, scratch));
       return {};
     }
+    case Kind::map:
+      out = map_longest_ ? step.map.apply_longest(text, limit, kept_)
+                         : step.map.apply_to_graphemes(text, limit);
+      break;
     case Kind::bytes:
       append_byte_characters(out, text);
       break;

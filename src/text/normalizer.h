@@ -7,6 +7,8 @@
 #include <string_view>
 #include <vector>
 
+#include "text/byte_trie.h"
+#include "text/chars_map.h"
 #include "text/json_fields.h"
 #include "text/regex.h"
 #include "text/unicode.h"
@@ -55,25 +57,34 @@ class Normalizer {
 
   bool empty() const { return steps_.empty(); }
 
+  /// Character maps replace their longest keys, as SentencePiece does, not graphemes, as the
+  /// tokenizers crate does; and nothing of `kept`.
+  void map_longest(ByteTrie kept) {
+    map_longest_ = true;
+    kept_ = std::move(kept);
+  }
+
   /// The normalized `text` (valid UTF-8, and so is the result). Error when a limit of a regular
   /// expression is hit or when the text grows out of all proportion.
   Result<std::string> apply(std::string_view text, RegexScratch& scratch) const;
 
  private:
-  enum class Kind { form, lowercase, strip_accents, strip, replace, prepend, bytes };
+  enum class Kind { form, lowercase, strip_accents, strip, replace, prepend, bytes, map };
   struct Step {
     Kind kind = Kind::form;
     NormalForm form = NormalForm::nfc;
     bool strip_left = false, strip_right = false;
     Pattern pattern;
     std::string content;
+    CharsMap map;
   };
 
   Status add(const JsonField& field, int depth);
-  static Status apply_step(const Step& step, std::string& text, size_t limit,
-                           RegexScratch& scratch);
+  Status apply_step(const Step& step, std::string& text, size_t limit, RegexScratch& scratch) const;
 
   std::vector<Step> steps_;
+  bool map_longest_ = false;
+  ByteTrie kept_;
 };
 
 /// How long a text of `size` bytes may become: nested steps must not blow a file up.

@@ -53,14 +53,6 @@ TEST(Normalizer, RefusesWhatItDoesNotKnow) {
   }
 }
 
-TEST(Tokenizer, TK12_PrecompiledCharacterMapsAreRefused) {
-  Json document = testing::small_document();
-  for (const std::string& map : {std::string("!!! not base64"), std::string(1 << 20, 'A')}) {
-    document["normalizer"] = {{"type", "Precompiled"}, {"precompiled_charsmap", map}};
-    testing::expect_refused(document, {"normalizer.type", "Precompiled", "not supported"});
-  }
-}
-
 TEST(Normalizer, GrowthIsBounded) {
   std::string list;
   for (int i = 0; i < 30; ++i) {

@@ -30,7 +30,7 @@ void Tokenizer::Impl::give_back(std::unique_ptr<Scratch> scratch) const {
   constexpr size_t kMost = size_t{1} << 20;
   const Pretokenizer::Scratch& pieces = scratch->pieces;
   for (const size_t capacity :
-       {scratch->bpe.symbols.capacity(), pieces.front.pieces.capacity(),
+       {scratch->bpe.symbols.capacity(), scratch->unigram.nodes.capacity(), pieces.front.pieces.capacity(),
         pieces.back.pieces.capacity(), scratch->parts.capacity(),
         scratch->normalized_parts.capacity()}) {
     if (capacity > kMost) return;
@@ -44,7 +44,9 @@ Status Tokenizer::Impl::encode_text(std::string_view text, bool first, Scratch& 
   AWQ_TRY(pretokenizer.split(text, first, scratch.pieces));
   const Pieces& pieces = scratch.pieces.front;
   for (const auto& piece : pieces.pieces) {
-    if (raw_bytes) {
+    if (!unigram.empty()) {
+      unigram.encode(pieces.of(piece), scratch.unigram, ids);
+    } else if (raw_bytes) {
       bpe.encode_bytes(pieces.of(piece), scratch.bpe, ids);
     } else {
       bpe.encode(pieces.of(piece), scratch.bpe, ids);

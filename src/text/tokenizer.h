@@ -30,6 +30,12 @@ struct GgufVocabulary {
   bool add_bos_given = false;         ///< the file said it; else as is usual for the model
 };
 
+/// What lies beside a tokenizer.model; null where there is no such file.
+struct SentencePieceFiles {
+  Json config;  ///< tokenizer_config.json: special tokens, add_bos_token, added_tokens_decoder
+  Json added;   ///< added_tokens.json: ids by text
+};
+
 struct EncodeOptions {
   bool add_special = true;    ///< BOS/EOS as the model's post-processor says
   bool parse_special = true;  ///< text such as "<|im_end|>" becomes its token; false: plain text
@@ -41,6 +47,11 @@ class Tokenizer {
   static Result<Tokenizer> from_json(const Json& tokenizer, const Json& config,
                                      std::string_view origin);
   static Result<Tokenizer> from_gguf(GgufVocabulary vocabulary, std::string_view origin);
+
+  /// `model` is the content of a tokenizer.model: SentencePiece, BPE or unigram.
+  static Result<Tokenizer> from_sentencepiece(std::string_view model,
+                                              const SentencePieceFiles& beside,
+                                              std::string_view origin);
 
   Tokenizer(Tokenizer&&) noexcept;
   Tokenizer& operator=(Tokenizer&&) noexcept;

@@ -18,9 +18,28 @@ Status check_id(TokenId id, size_t count, std::string_view name, std::string_vie
                        count, " tokens"));
 }
 
+void replace_added(Json& list, const std::vector<Json>& added) {
+  for (const Json& token : added) {
+    bool known = false;
+    for (Json& entry : list) {
+      if (entry["content"] != token["content"]) continue;
+      entry = token;
+      known = true;
+    }
+    if (!known) list.push_back(token);
+  }
+}
+
 }  // namespace
 
 Result<Tokenizer> Tokenizer::from_gguf(GgufVocabulary source, std::string_view origin) {
+  AWQ_ASSIGN(auto impl, Impl::from_arrays(source, nullptr, {}, origin));
+  return Tokenizer(std::move(impl));
+}
+
+Result<std::unique_ptr<Tokenizer::Impl>> Tokenizer::Impl::from_arrays(
+    const GgufVocabulary& source, const SentencePieceModel* model, const std::vector<Json>& added,
+    std::string_view origin) {
   const size_t count = source.tokens.size();
   if (count == 0) return bad_input(cat(origin, ": tokenizer.ggml.tokens is empty"));
   AWQ_TRY(check_id(source.bos, count, "bos_token_id", origin));
@@ -37,16 +56,20 @@ Result<Tokenizer> Tokenizer::from_gguf(GgufVocabulary source, std::string_view o
     entries.emplace_back(source.tokens[id], static_cast<int64_t>(id));
   }
   auto impl = std::make_unique<Impl>();
-  const std::string where = cat(origin, ": tokenizer.ggml.tokens");
+  const std::string where = cat(origin, model == nullptr ? ": tokenizer.ggml.tokens" : ": pieces");
   AWQ_ASSIGN(impl->vocabulary, TokenTable::create(std::move(entries), where));
-  AWQ_ASSIGN(GgufParts parts, read_gguf_vocabulary(source, impl->vocabulary, origin));
-  impl->bpe = Bpe(impl->vocabulary, parts.options, parts.rules);
-  AWQ_TRY(impl->finish(JsonField{&parts.frame, cat(origin, ": ")}, {}));
+  AWQ_ASSIGN(GgufParts parts, read_gguf_vocabulary(source, impl->vocabulary, origin, model));
+  if (!parts.unigram) impl->bpe = Bpe(impl->vocabulary, parts.options, parts.rules);
+  replace_added(parts.frame["added_tokens"], added);
+  AWQ_TRY(impl->finish(JsonField{&parts.frame, cat(origin, ": ")}, {}, model != nullptr));
+  if (parts.unigram) {
+    impl->set_unigram(*model, {parts.options.unknown, parts.options.byte_fallback, true});
+  }
   impl->bos = source.bos;
   impl->eos = source.eos;
   impl->document = dump_json(parts.frame);
   impl->merges = std::move(parts.merges);
-  return Tokenizer(std::move(impl));
+  return impl;
 }
 
 Json Tokenizer::export_tokenizer_json() const {
@@ -54,8 +77,16 @@ Json Tokenizer::export_tokenizer_json() const {
   AWQ_CHECK(parsed.ok(), parsed.error().message);
   Json document = *std::move(parsed);
   if (impl_->document_complete) return document;
-  Json vocabulary = Json::object(), merges = Json::array();
   const TokenTable& tokens = impl_->vocabulary;
+  if (!impl_->unigram.empty()) {
+    Json list = Json::array();
+    for (size_t id = 0; id < impl_->unigram.scores().size(); ++id) {
+      list.push_back({std::string(tokens.text(static_cast<TokenId>(id))), impl_->unigram.scores()[id]});
+    }
+    document["model"]["vocab"] = std::move(list);
+    return document;
+  }
+  Json vocabulary = Json::object(), merges = Json::array();
   for (size_t id = 0; id < tokens.size(); ++id) {
     append_member(vocabulary, std::string(tokens.text(static_cast<TokenId>(id))), id);
   }

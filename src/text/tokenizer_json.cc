@@ -1,4 +1,6 @@
 // Tokenizer::from_json and what both loaders share.
+#include <algorithm>
+
 #include "text/tokenizer_impl.h"
 
 namespace awq {
@@ -34,17 +36,28 @@ std::string config_token(const Json& config, std::string_view name) {
 }
 
 // BPE is the type when none is given, as in the first tokenizer.json files.
-Status check_model_type(const JsonField& model) {
+Result<bool> is_unigram(const JsonField& model) {
   if (!model.json->is_object()) return model.error("expected an object");
   AWQ_ASSIGN(const std::string_view type, model["type"].text_or("BPE"));
-  if (type == "BPE") return {};
+  if (type == "BPE") return false;
+  if (type == "Unigram") return true;
   return model["type"].error(
-      cat("the tokenizer model \"", printable(type), "\" is not supported; BPE is"));
+      cat("the tokenizer model \"", printable(type), "\" is not supported; BPE and Unigram are"));
+}
+
+// What SentencePiece's character map leaves alone: the pieces that the user defined.
+ByteTrie protected_texts(const std::vector<AddedToken>& tokens) {
+  std::vector<ByteTrie::Key> keys;
+  for (const AddedToken& token : tokens) {
+    if (token.normalized) keys.emplace_back(token.content, token.id);
+  }
+  return ByteTrie(std::move(keys));
 }
 
 }  // namespace
 
-Status Tokenizer::Impl::finish(const JsonField& root, const std::vector<std::string>& extra) {
+Status Tokenizer::Impl::finish(const JsonField& root, const std::vector<std::string>& extra,
+                               bool sentencepiece) {
   RegexScratch scratch;
   AWQ_ASSIGN(std::vector<AddedToken> tokens, AddedTokens::read(root["added_tokens"], vocabulary));
   for (const std::string& content : extra) {
@@ -59,6 +72,13 @@ Status Tokenizer::Impl::finish(const JsonField& root, const std::vector<std::str
     tokens.push_back(std::move(token));
   }
   AWQ_ASSIGN(normalizer, Normalizer::from_json(root["normalizer"]));
+  if (sentencepiece) {
+    normalizer.map_longest(protected_texts(tokens));
+    AWQ_ASSIGN(const bool scored, is_unigram(root["model"]));
+    // Its unigram models weigh the user's pieces against all others.
+    if (scored) std::erase_if(tokens, [](const AddedToken& token) { return token.normalized; });
+    for (AddedToken& token : tokens) token.in_normal_form = true;
+  }
   AWQ_ASSIGN(added, AddedTokens::create(tokens, normalizer, scratch));
   AWQ_ASSIGN(pretokenizer, Pretokenizer::from_json(root["pre_tokenizer"]));
   raw_bytes = bpe.has_byte_alphabet() && pretokenizer.defer_bytes();
@@ -78,15 +98,28 @@ Result<Tokenizer> Tokenizer::from_json(const Json& tokenizer, const Json& config
   if (!tokenizer.is_object()) return bad_input(cat(origin, ": expected a JSON object"));
   const JsonField root{&tokenizer, cat(origin, ": ")};
   const JsonField model = root["model"];
-  AWQ_TRY(check_model_type(model));
-  AWQ_ASSIGN(impl->vocabulary, read_vocabulary(model["vocab"]));
-  AWQ_ASSIGN(impl->bpe, Bpe::from_json(model, impl->vocabulary));
+  AWQ_ASSIGN(const bool unigram, is_unigram(model));
+  Unigram::File file;
+  if (unigram) {
+    AWQ_ASSIGN(file, Unigram::read_json(model));
+    impl->vocabulary = std::move(file.vocabulary);
+  } else {
+    AWQ_ASSIGN(impl->vocabulary, read_vocabulary(model["vocab"]));
+    AWQ_ASSIGN(impl->bpe, Bpe::from_json(model, impl->vocabulary));
+  }
   std::vector<std::string> extra;
   for (const std::string_view name : {"bos_token", "eos_token", "unk_token", "pad_token"}) {
     extra.push_back(config_token(config, name));
     if (extra.back().empty()) extra.pop_back();
   }
   AWQ_TRY(impl->finish(root, extra));
+  if (unigram) {
+    // Special tokens come from the added tokens alone, never from the user's text.
+    std::vector<bool> usable = impl->special;
+    usable.flip();
+    const double lowest = *std::min_element(file.scores.begin(), file.scores.end());
+    impl->unigram = Unigram(impl->vocabulary, file.options, std::move(file.scores), usable, lowest);
+  }
   const std::string bos = config_token(config, "bos_token"), eos = config_token(config, "eos_token");
   if (!bos.empty()) {
     impl->bos = impl->vocabulary.find(bos);
