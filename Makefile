@@ -41,7 +41,7 @@ test-sanitized: deps
 # The ops of the CUDA backend on the first GPU; again under compute-sanitizer when
 # AWQ_SANITIZER_TOOL names one of its tools (memcheck, racecheck, initcheck, synccheck).
 test-gpu: configure
-	@cmake --build --preset $(PRESET) -j $(JOBS) --target cuda_op_test cuda_decode_op_test cuda_rounding_op_test
+	@cmake --build --preset $(PRESET) -j $(JOBS) --target cuda_op_test cuda_pack_op_test cuda_decode_op_test cuda_rounding_op_test
 	@ctest --test-dir $(BUILD) --output-on-failure -L op -R Cuda
 	@if [ -n "$(AWQ_SANITIZER_TOOL)" ]; then \
 	  compute-sanitizer --tool $(AWQ_SANITIZER_TOOL) --error-exitcode 1 \

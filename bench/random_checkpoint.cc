@@ -29,7 +29,7 @@ std::vector<TensorDeclaration> tensors_of(const Family& family, const Arch& arch
   };
   add(arch.embed.slot, 0, linear_shape(arch, arch.embed));
   if (!arch.tied_head) add(arch.lm_head.slot, 0, linear_shape(arch, arch.lm_head));
-  add(arch.final_norm.slot, 0, {arch.sizes.hidden});
+  for (const Norm& norm : frame_norms(arch)) add(norm.slot, 0, {arch.sizes.hidden});
   for (int64_t layer = 0; layer < arch.sizes.layers; ++layer) {
     for (const Norm& norm : block_norms(arch.block)) add(norm.slot, layer, {arch.sizes.hidden});
     for (const Linear& linear : block_linears(arch.block)) {

@@ -34,6 +34,20 @@ constexpr int64_t kTile = 64;  // columns done together, so that writes stay in 
 
 }  // namespace
 
+void unpack_gptq_codes(const int32_t* qweight, QuantWeight& weight) {
+  const int64_t out = weight.out, in = weight.in;
+  weight.codes.resize(static_cast<size_t>(out * in));
+  for (int64_t first = 0; first < out; first += kTile) {
+    const int64_t last = std::min(out, first + kTile);
+    for (int64_t k = 0; k < in; ++k) {
+      for (int64_t n = first; n < last; ++n) {
+        weight.codes[static_cast<size_t>(n * in + k)] =
+            static_cast<uint8_t>(get_bits(qweight + n, out, weight.format.bits, k));
+      }
+    }
+  }
+}
+
 PackedWords pack_gptq(const QuantWeight& weight, bool v2) {
   const int bits = weight.format.bits;
   const int64_t out = weight.out, in = weight.in, groups = weight.groups();
@@ -69,18 +83,9 @@ QuantWeight unpack_gptq(const int32_t* qweight, const int32_t* qzeros, const uin
   const int bits = format.bits;
   const int64_t groups = weight.groups();
   const uint32_t mask = static_cast<uint32_t>(format.max_code());
-  weight.codes.resize(static_cast<size_t>(out * in));
+  if (qweight != nullptr) unpack_gptq_codes(qweight, weight);
   weight.zeros.resize(static_cast<size_t>(out * groups));
   weight.scales.resize(static_cast<size_t>(out * groups));
-  for (int64_t first = 0; first < out; first += kTile) {
-    const int64_t last = std::min(out, first + kTile);
-    for (int64_t k = 0; k < in; ++k) {
-      for (int64_t n = first; n < last; ++n) {
-        weight.codes[static_cast<size_t>(n * in + k)] =
-            static_cast<uint8_t>(get_bits(qweight + n, out, bits, k));
-      }
-    }
-  }
   for (int64_t g = 0; g < groups; ++g) {
     const int32_t* row = qzeros + g * words_for(out, bits);
     for (int64_t n = 0; n < out; ++n) {

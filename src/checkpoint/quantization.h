@@ -58,4 +58,15 @@ Status check_quantized(const Checkpoint& checkpoint, std::string_view module,
 Result<QuantWeight> read_quantized(const Checkpoint& checkpoint, std::string_view module,
                                    const QuantizationConfig& config, int64_t out, int64_t in);
 
+/// A weight whose codes are still words: `facts` without codes; `words` lie in the checkpoint's
+/// mapping or in `storage`.
+struct PackedQuant {
+  QuantWeight facts;
+  QuantWords words;
+  std::vector<int32_t> storage;
+};
+/// As read_quantized().
+Result<PackedQuant> read_packed(const Checkpoint& checkpoint, std::string_view module,
+                                const QuantizationConfig& config, int64_t out, int64_t in);
+
 }  // namespace awq

@@ -115,23 +115,36 @@ Status check_quantized(const Checkpoint& checkpoint, std::string_view module,
   return {};
 }
 
-Result<QuantWeight> read_quantized(const Checkpoint& checkpoint, std::string_view module,
-                                   const QuantizationConfig& config, int64_t out, int64_t in) {
+Result<PackedQuant> read_packed(const Checkpoint& checkpoint, std::string_view module,
+                                const QuantizationConfig& config, int64_t out, int64_t in) {
   AWQ_ASSIGN(const PackedTensors tensors, find_packed(checkpoint, module, config, out, in));
   AWQ_ASSIGN(const std::vector<uint16_t> scales, read_scales(checkpoint, *tensors.scales));
-  std::vector<int32_t> code_storage, zero_storage;
-  const int32_t* codes = words_of(*tensors.qweight, code_storage);
+  std::vector<int32_t> zero_storage;
   const int32_t* zeros = words_of(*tensors.qzeros, zero_storage);
-  QuantWeight weight;
+  PackedQuant packed;
+  packed.words = {config.packed == PackedFormat::awq_gemm ? QuantWords::Order::awq
+                                                          : QuantWords::Order::gptq,
+                  words_of(*tensors.qweight, packed.storage),
+                  tensors.qweight->shape.elements()};
   if (config.packed == PackedFormat::awq_gemm) {
-    weight = unpack_awq(codes, zeros, scales.data(), config.format, out, in);
+    packed.facts = unpack_awq(nullptr, zeros, scales.data(), config.format, out, in);
   } else {
     AWQ_TRY(check_group_index(checkpoint, module, config.format, in));
-    weight = unpack_gptq(codes, zeros, scales.data(), config.format, out, in, config.gptq_v2);
-    if (config.format.symmetric) settle_version(weight);
+    packed.facts =
+        unpack_gptq(nullptr, zeros, scales.data(), config.format, out, in, config.gptq_v2);
+    if (config.format.symmetric) settle_version(packed.facts);
   }
   AWQ_TRY(checkpoint.check_unchanged());
-  return weight;
+  return packed;
+}
+
+Result<QuantWeight> read_quantized(const Checkpoint& checkpoint, std::string_view module,
+                                   const QuantizationConfig& config, int64_t out, int64_t in) {
+  AWQ_ASSIGN(PackedQuant packed, read_packed(checkpoint, module, config, out, in));
+  const bool awq = packed.words.order == QuantWords::Order::awq;
+  (awq ? unpack_awq_codes : unpack_gptq_codes)(packed.words.words, packed.facts);
+  AWQ_TRY(checkpoint.check_unchanged());
+  return std::move(packed.facts);
 }
 
 }  // namespace awq

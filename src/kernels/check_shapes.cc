@@ -91,6 +91,20 @@ void check_quant_weight(const QuantWeight& weight) {
             weight.out, " x ", weight.in, " ", format_name(weight.format));
 }
 
+void check_quant_words(const QuantWeight& facts, const QuantWords& words) {
+  const int bits = facts.format.bits;
+  const bool awq = words.order == QuantWords::Order::awq;
+  AWQ_CHECK(bits == 2 || bits == 3 || bits == 4 || bits == 8, bits);
+  AWQ_CHECK(facts.out > 0 && facts.in > 0 && facts.codes.empty(), facts.out, " x ", facts.in);
+  AWQ_CHECK(!awq || (bits == 4 && facts.out % 8 == 0), bits, ", ", facts.out);
+  const int64_t count =
+      awq ? facts.in * (facts.out / 8) : (facts.in * bits + 31) / 32 * facts.out;
+  const auto groups = static_cast<size_t>(facts.out * facts.groups());
+  AWQ_CHECK(words.count == count && facts.scales.size() == groups && facts.zeros.size() == groups,
+            words.count, ", ", facts.scales.size(), ", ", facts.zeros.size(), " for ", facts.out,
+            " x ", facts.in, " ", format_name(facts.format));
+}
+
 KeyRange visible_keys(const AttentionArgs& args, const Segment& segment, int64_t position) {
   const int64_t end = args.causal ? position + 1 : segment.past + segment.count;
   const int64_t begin = args.window == 0 ? 0 : std::max<int64_t>(0, position - args.window + 1);

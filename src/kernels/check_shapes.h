@@ -18,6 +18,7 @@ void check_same_shape(Matrix a, Matrix b);
 void check_rows(Matrix many, std::span<const int32_t> rows, Matrix few);
 void check_float_weight(const FloatWeight& weight);
 void check_quant_weight(const QuantWeight& weight);
+void check_quant_words(const QuantWeight& facts, const QuantWords& words);
 
 /// First key position that the query at `position` may see, and one past the last.
 struct KeyRange {

@@ -134,7 +134,7 @@ struct RoundErrorArgs {
 ///
 /// Matrices, KV caches and the pointers of biases, norms, `s`, `h`, `sums` and `losses` are device
 /// memory. Host memory: all spans (token ids, targets, positions, frequencies, slopes, segments),
-/// the sources of pack_float and pack_quant, and the results of argmax, score and divergence, which
+/// the sources of pack_float, pack_quant and pack_words, and the results of argmax, score and divergence, which
 /// those calls wait for. All other work may still be running when a call returns; the host memory
 /// that it was given may go away nevertheless.
 struct Ops {
@@ -144,6 +144,10 @@ struct Ops {
   // Weights. pack_float keeps the dtype of its source.
   std::unique_ptr<PackedWeight> (*pack_float)(Device&, const FloatWeight&) = nullptr;
   std::unique_ptr<PackedWeight> (*pack_quant)(Device&, const QuantWeight&) = nullptr;
+  /// pack_quant of a weight without codes, from a checkpoint's words. Null, or null returned for a
+  /// format that it does not know: callers unpack first.
+  std::unique_ptr<PackedWeight> (*pack_words)(Device&, const QuantWeight& facts,
+                                              const QuantWords& words) = nullptr;
 
   /// y[t, o] = sum_i x[t, i] w[o, i] + bias[o]; `bias` [out] or null. x and y do not overlap.
   void (*matmul)(Device&, Matrix x, const PackedWeight& w, const float* bias, Matrix y) = nullptr;

@@ -28,6 +28,8 @@ class TensorReader {
   /// Whether this linear is stored as packed integers.
   bool is_quantized(Slot slot, int64_t layer) const;
   Result<QuantWeight> read_quantized_linear(const Linear& linear, int64_t layer) const;
+  /// The same with its codes as they lie in the file; nothing where it is part of a fused tensor.
+  Result<std::optional<PackedQuant>> read_packed_linear(const Linear& linear, int64_t layer) const;
 
   /// The weights and biases of a norm, [norm_size].
   Result<FloatWeights> read_norm(const Norm& norm, int64_t layer) const;

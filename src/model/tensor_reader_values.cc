@@ -51,6 +51,16 @@ Result<QuantWeight> TensorReader::read_quantized_linear(const Linear& linear,
   return pick_rows(stored, stored_rows(at));
 }
 
+Result<std::optional<PackedQuant>> TensorReader::read_packed_linear(const Linear& linear,
+                                                                    int64_t layer) const {
+  const Shape shape = linear_shape(arch_, linear);
+  const Placement at = place(linear.slot, layer, shape[0]);
+  if (at.fused()) return std::optional<PackedQuant>();
+  AWQ_ASSIGN(PackedQuant packed,
+             read_packed(*checkpoint_, at.module, *quantization_, shape[0], shape[1]));
+  return std::optional<PackedQuant>(std::move(packed));
+}
+
 const TensorInfo* TensorReader::raw_weight(Slot slot, int64_t layer) const {
   const TensorInfo* tensor = find(slot, layer, ".weight");
   const SlotName& entry = slot_entry(*family_, checkpoint_->container(), slot);

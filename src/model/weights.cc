@@ -63,8 +63,7 @@ class Loader {
     const Shape shape = linear_shape(reader_.arch(), linear);
     LinearWeights result;
     if (reader_.is_quantized(linear.slot, layer)) {
-      AWQ_ASSIGN(const QuantWeight weight, reader_.read_quantized_linear(linear, layer));
-      result.weight = ops_.pack_quant(device_, weight);
+      AWQ_ASSIGN(result.weight, quantized(linear, layer));
     } else if (const TensorInfo* raw = reader_.raw_weight(linear.slot, layer)) {
       std::vector<std::byte> storage;
       result.weight =
@@ -100,6 +99,22 @@ class Loader {
   }
 
  private:
+  // By the words of the file where the backend takes them: no code is touched on the host.
+  Result<std::unique_ptr<PackedWeight>> quantized(const Linear& linear, int64_t layer) const {
+    if (ops_.pack_words != nullptr) {
+      AWQ_ASSIGN(const std::optional<PackedQuant> packed,
+                 reader_.read_packed_linear(linear, layer));
+      if (packed) {
+        std::unique_ptr<PackedWeight> weight =
+            ops_.pack_words(device_, packed->facts, packed->words);
+        AWQ_TRY(reader_.checkpoint().check_unchanged());
+        if (weight != nullptr) return weight;
+      }
+    }
+    AWQ_ASSIGN(const QuantWeight weight, reader_.read_quantized_linear(linear, layer));
+    return ops_.pack_quant(device_, weight);
+  }
+
   // What does not lie as it is used: floats put in order, blocks decoded to halves where they fit.
   Result<std::unique_ptr<PackedWeight>> packed(const Linear& linear, int64_t layer,
                                                const Shape& shape) const {

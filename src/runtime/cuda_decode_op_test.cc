@@ -226,6 +226,28 @@ TEST_F(CudaDecode, QuantizedEqualsTheWalkAndItself) {
   }
 }
 
+// Ten thousand tokens: memory does not grow, and the last ids are those of the first round.
+TEST_F(CudaDecode, SoakKeepsItsMemory) {
+  const auto model = make_synthetic_model({"llama-2-7b", 4, 128, 1}, cuda);
+  ASSERT_TRUE(model.ok());
+  Engine engine(*model);
+  KvCache cache(*device, model->arch, 2048, DType::f16);
+  std::vector<int32_t> first(2000), ids(2000);
+  engine.greedy(cache, 5, first);
+  const auto free_bytes = [] {
+    const auto devices = cuda_devices(true);
+    return devices.ok() ? devices->front().free : uint64_t{0};
+  };
+  const uint64_t before = free_bytes();
+  for (int round = 0; round < 5; ++round) {
+    cache.truncate(0);
+    engine.greedy(cache, 5, ids);
+    ASSERT_EQ(ids, first) << round;
+  }
+  constexpr uint64_t kOthers = 16 << 20;  // what other programs may take meanwhile
+  EXPECT_GE(free_bytes() + kOthers, before);
+}
+
 TEST_F(CudaDecode, GreedyEqualsStepByStep) {
   const auto model = make_synthetic_model({"llama-2-7b", 4, 128, 2}, cuda);
   ASSERT_TRUE(model.ok());

@@ -35,6 +35,20 @@ struct QuantWeight {
   int64_t groups() const { return format.groups(in); }
 };
 
+/// Codes as a checkpoint's 32-bit words hold them, rows being the weight's inputs.
+struct QuantWords {
+  enum class Order {
+    awq,   ///< [in, out / 8], nibbles in kAwqOrder (docs/formats/awq.md); 4 bits
+    gptq,  ///< [in * bits / 32, out], little-endian along the inputs (docs/formats/gptq.md)
+  };
+  Order order = Order::awq;
+  const int32_t* words = nullptr;
+  int64_t count = 0;
+};
+
+/// Nibble i of an AWQ word holds output 8 c + kAwqOrder[i].
+inline constexpr int kAwqOrder[8] = {0, 2, 4, 6, 1, 3, 5, 7};
+
 /// "INT4-g128", "INT3-channel-sym".
 inline std::string format_name(const QuantFormat& format) {
   return cat("INT", format.bits, format.group == 0 ? "-channel" : cat("-g", format.group),

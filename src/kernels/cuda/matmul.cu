@@ -80,16 +80,8 @@ std::unique_ptr<PackedWeight> pack_float(Device& device, const FloatWeight& weig
 
 std::unique_ptr<PackedWeight> pack_quant(Device& device, const QuantWeight& weight) {
   check_quant_weight(weight);
-  if (tileable(weight.format)) {
-    const Tiles tiles = pack_tiles(weight);
-    auto packed = std::make_unique<QuantTilesCuda>();
-    packed->out = weight.out, packed->in = weight.in;
-    packed->shape = tiles.shape;
-    packed->bytes = tiles.codes.size() + tiles.meta.size();
-    packed->code_buffer = upload(device, tiles.codes.data(), tiles.codes.size());
-    packed->meta_buffer = upload(device, tiles.meta.data(), tiles.meta.size());
-    return packed;
-  }
+  constexpr int64_t kMostRows = int64_t{65535} * kTileRows;  // of the packing kernel's grid
+  if (tileable(weight.format) && weight.out <= kMostRows) return pack_quant_tiles(device, weight);
   auto packed = std::make_unique<QuantRowsCuda>();
   packed->out = weight.out, packed->in = weight.in;
   packed->format = weight.format;

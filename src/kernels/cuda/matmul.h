@@ -10,6 +10,10 @@ namespace awq::cuda {
 
 std::unique_ptr<PackedWeight> pack_float(Device& device, const FloatWeight& weight);
 std::unique_ptr<PackedWeight> pack_quant(Device& device, const QuantWeight& weight);
+std::unique_ptr<PackedWeight> pack_words(Device& device, const QuantWeight& facts,
+                                         const QuantWords& words);
+/// pack_quant where tileable(): the codes are put in order on the device.
+std::unique_ptr<PackedWeight> pack_quant_tiles(Device& device, const QuantWeight& weight);
 
 /// x and y are device memory, as is `bias`.
 void matmul(Device& device, Matrix x, const PackedWeight& w, const float* bias, Matrix y);

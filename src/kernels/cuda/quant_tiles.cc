@@ -3,61 +3,18 @@
 #include <algorithm>
 #include <cstring>
 
+#include "kernels/cuda/tile_layout.h"
+
 namespace awq::cuda {
 namespace {
-
-struct Position {
-  int64_t lane_word;  ///< 32-bit word of 4-bit codes within the tile
-  int bit;            ///< of that word
-};
-
-// Where the code of (row, input) of a tile lies among 4-bit codes.
-Position position(int64_t row, int64_t input) {
-  const int64_t h = row / 16, r8 = row / 8 % 2, g = row % 8;
-  const int64_t u = input / 64, run = input % 64 / 32, j = input % 32 / 8, rest = input % 8;
-  const int64_t s = 2 * run + rest / 4, hi = rest % 4 / 2, el = rest % 2;
-  return {((2 * h + u) * 32 + 4 * g + j) * 4 + s, static_cast<int>(el * 16 + hi * 8 + r8 * 4)};
-}
-
-// Calls f(word, bit, width, shift): `width` bits of the code from `shift` on lie at that bit of
-// that 32-bit word.
-template <class F>
-void for_fields(int bits, int64_t row, int64_t input, F&& f) {
-  const auto [word, bit] = position(row, input);
-  constexpr int64_t kWords = kTileRows * kTileInputs / 8;  // of 4-bit codes in a tile
-  const auto narrow = [&](int64_t base, int width, int shift) {
-    const int64_t at = word * 32 * width / 4 + bit / 4 * width;
-    f(base + at / 32, static_cast<int>(at % 32), width, shift);
-  };
-  switch (bits) {
-    case 2: return narrow(0, 2, 0);
-    case 3:
-      narrow(0, 2, 0);
-      return narrow(kWords / 2, 1, 2);
-    case 4: return f(word, bit, 4, 0);
-    default:
-      f(word, bit, 4, 0);
-      return f(kWords + word, bit, 4, 4);
-  }
-}
-
-size_t scale_index(int64_t row) { return static_cast<size_t>(row % 8 * 4 + row / 8); }
-
-struct ZeroPlace {
-  size_t byte;
-  int shift;
-};
-ZeroPlace zero_place(int bits, int64_t row) {
-  if (bits == 8) return {64 + scale_index(row), 0};
-  return {static_cast<size_t>(64 + row % 8 * 2 + row / 16), static_cast<int>(row / 8 % 2 * 4)};
-}
 
 // f(row of the weight, tile, row of the tile)
 template <class F>
 void for_tile_rows(const TileShape& shape, F&& f) {
   for (int64_t row = 0; row < shape.out; ++row) {
     for (int64_t t = 0; t < shape.strip_tiles(); ++t) {
-      f(row, row / kTileRows * shape.strip_tiles() + t, row % kTileRows, t * kTileInputs);
+      f(row, row / kTileRows * shape.strip_tiles() + t, static_cast<int>(row % kTileRows),
+        t * kTileInputs);
     }
   }
 }
@@ -81,13 +38,15 @@ Tiles pack_tiles(const QuantWeight& weight) {
   tiles.codes.resize(static_cast<size_t>(shape.tiles() * shape.code_bytes()));
   tiles.meta.resize(static_cast<size_t>(shape.tiles() * shape.meta_bytes()));
   const int64_t step = kTileInputs / shape.groups, size = weight.format.group_size(weight.in);
-  for_tile_rows(shape, [&](int64_t row, int64_t tile, int64_t r, int64_t first) {
+  for_tile_rows(shape, [&](int64_t row, int64_t tile, int r, int64_t first) {
     auto* words = reinterpret_cast<uint32_t*>(tiles.codes.data() + tile * shape.code_bytes());
     for (int64_t i = first; i < std::min(first + kTileInputs, weight.in); ++i) {
       const uint32_t code = weight.codes[static_cast<size_t>(row * weight.in + i)];
-      for_fields(shape.bits, r, i - first, [&](int64_t word, int bit, int width, int shift) {
+      const CodeFields fields = code_fields(shape.bits, r, static_cast<int>(i - first));
+      for (int f = 0; f < fields.count; ++f) {
+        const auto [word, bit, width, shift] = fields.field[f];
         words[word] |= (code >> shift & ((1u << width) - 1)) << bit;
-      });
+      }
     }
     for (int64_t g = 0; g < shape.groups; ++g) {
       const int64_t input = first + g * step;
@@ -112,14 +71,16 @@ QuantWeight unpack_tiles(const Tiles& tiles, const QuantFormat& format) {
   weight.scales.resize(static_cast<size_t>(shape.out * weight.groups()));
   weight.zeros.resize(weight.scales.size());
   const int64_t step = kTileInputs / shape.groups, size = format.group_size(shape.in);
-  for_tile_rows(shape, [&](int64_t row, int64_t tile, int64_t r, int64_t first) {
+  for_tile_rows(shape, [&](int64_t row, int64_t tile, int r, int64_t first) {
     const auto* words =
         reinterpret_cast<const uint32_t*>(tiles.codes.data() + tile * shape.code_bytes());
     for (int64_t i = first; i < std::min(first + kTileInputs, shape.in); ++i) {
       uint32_t code = 0;
-      for_fields(shape.bits, r, i - first, [&](int64_t word, int bit, int width, int shift) {
+      const CodeFields fields = code_fields(shape.bits, r, static_cast<int>(i - first));
+      for (int f = 0; f < fields.count; ++f) {
+        const auto [word, bit, width, shift] = fields.field[f];
         code |= (words[word] >> bit & ((1u << width) - 1)) << shift;
-      });
+      }
       weight.codes[static_cast<size_t>(row * shape.in + i)] = static_cast<uint8_t>(code);
     }
     for (int64_t g = 0; g < shape.groups; ++g) {

@@ -13,6 +13,7 @@ Ops make_cuda_ops(Device& device) {
   ops.device = &device;
   ops.pack_float = pack_float;
   ops.pack_quant = pack_quant;
+  ops.pack_words = pack_words;
   ops.matmul = matmul;
   ops.embed = embed;
   ops.norm = norm;
