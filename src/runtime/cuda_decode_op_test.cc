@@ -54,7 +54,7 @@ struct DecoderShape {
   int64_t group;
   DType head = DType::f16;  // u8: as the linears
   RopePairing pairing = RopePairing::half;
-  int bits = 4;
+  int bits = 4;  // 16: halves of the type of the head
 };
 
 Model shaped_model(const DecoderShape& shape, const Ops& ops) {
@@ -70,25 +70,27 @@ Model shaped_model(const DecoderShape& shape, const Ops& ops) {
   prepare_tables(model);
   const Sizes& sizes = shape.sizes;
   TestRandom random(7);
-  const auto table = [&](DType dtype, float scale) {
-    const auto values = random.values(sizes.vocab * sizes.hidden, scale);
+  const auto table = [&](DType dtype, float scale, int64_t out, int64_t in) {
+    const auto values = random.values(out * in, scale);
     std::vector<uint16_t> halves(values.size());
     for (size_t i = 0; i < values.size(); ++i) {
       halves[i] = dtype == DType::f16 ? float_to_half(values[i]) : float_to_bfloat(values[i]);
     }
-    return ops.pack_float(*ops.device, {halves.data(), dtype, sizes.vocab, sizes.hidden});
+    return ops.pack_float(*ops.device, {halves.data(), dtype, out, in});
   };
   uint64_t seed = 0;
   const auto packed = [&](int64_t out, int64_t in) {
+    if (shape.bits == 16) return table(shape.head, 2 / std::sqrt(static_cast<float>(in)), out, in);
     return random_packed_weight(ops, QuantFormat{shape.bits, shape.group, false}, out, in, ++seed);
   };
   const auto norm = [&] {
     return upload_floats(*ops.device, random.values(sizes.hidden, 0.3f, 1));
   };
-  model.embed.weight = table(DType::f16, 1);
+  model.embed.weight = table(DType::f16, 1, sizes.vocab, sizes.hidden);
   model.lm_head.weight = shape.head == DType::u8
                              ? packed(sizes.vocab, sizes.hidden)
-                             : table(shape.head, 2 / std::sqrt(static_cast<float>(sizes.hidden)));
+                             : table(shape.head, 2 / std::sqrt(static_cast<float>(sizes.hidden)),
+                                     sizes.vocab, sizes.hidden);
   model.final_norm.weight = norm();
   for (int64_t layer = 0; layer < sizes.layers; ++layer) {
     BlockWeights block;
@@ -162,6 +164,18 @@ INSTANTIATE_TEST_SUITE_P(
                64,
                DType::f16,
                RopePairing::interleaved},
+        DecoderShape{"f16",
+                     {3, 1024, 8, 2, 128, 2816, 1024, 4096},
+                     128,
+                     DType::f16,
+                     RopePairing::half,
+                     16},
+        DecoderShape{"bf16_heads_of_64",
+                     {3, 576, 9, 3, 64, 1536, 1000, 4096},
+                     128,
+                     DType::bf16,
+                     RopePairing::interleaved,
+                     16},
         DecoderShape{"int2_g128",
                      {2, 1024, 8, 2, 128, 2816, 1024, 4096},
                      128,
@@ -213,7 +227,7 @@ TEST_F(CudaDecode, EqualsTheWalkOnTheCpu) {
 }
 
 TEST_F(CudaDecode, QuantizedEqualsTheWalkAndItself) {
-  for (const int bits : {2, 3, 4, 8}) {
+  for (const int bits : {2, 3, 4, 8, 16}) {
     const auto model = make_synthetic_model({"llama-2-7b", bits, 128, 2}, cuda);
     ASSERT_TRUE(model.ok());
     Engine engine(*model);

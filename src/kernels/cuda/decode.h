@@ -1,4 +1,4 @@
-// The fused decode step: a whole token of a Llama-shaped quantized model in one persistent kernel, one
+// The fused decode step: a whole token of a Llama-shaped model in one persistent kernel, one
 // block per SM, for devices of compute capability 9.0 and newer. How it works: decode/kernel.cuh.
 #pragma once
 
@@ -23,8 +23,8 @@ struct DecodeTuning {
   long long* times = nullptr;  ///< device [layers * 5 + 1][4][blocks] or null: clocks
 };
 
-/// Null unless every linear of the blocks is in tiles of one width with the same groups per tile
-/// (INT4; INT2, INT3 and INT8 with heads of 128 and groups from 64 on), the caches are f16, heads are
+/// Null unless every linear of the blocks is a table of halves, or in tiles of one width with the
+/// same groups per tile (INT4; INT2, INT3 and INT8 with heads of 128 and groups from 64 on), the caches are f16, heads are
 /// 64 or 128 wide and rotated whole, at most 8 query heads share a kv head, the activation is SiLU,
 /// the embedding is a float table and the head a half table or tiles like the rest.
 std::unique_ptr<DecodeStep> plan_fused_decode(Device& device, const DecodeSpec& spec,

@@ -15,6 +15,7 @@ namespace awq::cuda::fused {
 
 template <int kBits_, int kGroups_, int kHeadDim_>
 struct Shape {
+  static constexpr bool kHalves = kBits_ == 16;  ///< weights of half precision: rows.cuh
   static constexpr int kWarps = 8, kBits = kBits_, kGroups = kGroups_, kHeadDim = kHeadDim_;
   static constexpr int kTeams = kWarps / kTeamWarps;  ///< each takes every kTeams-th chunk
   static constexpr int kThreads = kWarps * 32;
@@ -129,6 +130,12 @@ class Consumer {
   __device__ __forceinline__ void run_matrix(int product, int layer, uint32_t epoch);
   __device__ __forceinline__ void finish(int product, const Share& share, int unit, int slot,
                                          int layer, uint32_t epoch, bool prefetched, uint32_t word);
+
+  // rows.cuh
+  __device__ __forceinline__ float slot_row(const Cursor& c, int row, int inputs) const;
+  __device__ __forceinline__ void finish_row(int product, int row, float v, float up, int layer,
+                                             uint32_t epoch, uint32_t word);
+  __device__ __forceinline__ void run_rows(int product, int layer, uint32_t epoch);
 
   // attend.cuh
   struct Flash;
@@ -294,7 +301,7 @@ __device__ __forceinline__ void Consumer<S>::stage_embedding(const float* norm) 
     }
     const int one[1] = {tile};
     const float values[1][4] = {{x[0], x[1], x[2], x[3]}};
-    store_tiles<false, 1>(one, m.tiles, values);
+    store_tiles<S::kHalves, 1>(one, m.tiles, values);
   }
   keep_squares(squares);
   __syncwarp();

@@ -1,21 +1,10 @@
 // The output head, the argmax of its logits, and how every block learns the next token.
 #pragma once
 
-#include <type_traits>
-
 #include "kernels/cuda/decode/attend.cuh"
-#include "kernels/cuda/decode/matrix.cuh"
+#include "kernels/cuda/decode/rows.cuh"
 
 namespace awq::cuda::fused {
-
-template <class T>
-__device__ __forceinline__ float2 floats_of_pair(uint32_t word) {
-  if constexpr (std::is_same_v<T, __half>) {
-    return floats_of(word);
-  } else {
-    return {__uint_as_float(word << 16), __uint_as_float(word & 0xffff0000u)};
-  }
-}
 
 // Rows of a table as they lie in memory, a few to a slot; a warp a row.
 template <class S>
@@ -38,20 +27,7 @@ __device__ __forceinline__ void Consumer<S>::run_table() {
     warp_wait(ring_.full(c), c.phase, "rows of the head");
     for (int row = skip; row < count; row += kTeamWarps) {
       const uint32_t w = ring_.slot(c) + row * p_.hidden * 2 + lane_ * 16;
-      float a = 0, b = 0;
-#pragma unroll 4
-      for (int i = lane_ * 8; i < p_.hidden; i += 256) {
-        const uint32_t offset = (i - lane_ * 8) * 2;
-        const uint4 u = shared_load4(w + offset), v = shared_load4(x + offset);
-        const uint32_t us[4] = {u.x, u.y, u.z, u.w}, vs[4] = {v.x, v.y, v.z, v.w};
-#pragma unroll
-        for (int n = 0; n < 4; ++n) {
-          const float2 weights = floats_of_pair<T>(us[n]), values = floats_of(vs[n]);
-          a += weights.x * values.x;
-          b += weights.y * values.y;
-        }
-      }
-      const float logit = warp_sum(a + b) * inverse_;
+      const float logit = row_product<T>(w, x, lane_, p_.hidden) * inverse_;
       if (lane_ == 0) p_.logits[first + row] = logit;
       best_.take(logit, first + row);
     }

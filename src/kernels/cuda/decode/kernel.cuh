@@ -22,7 +22,7 @@ __device__ __forceinline__ void Consumer<S>::run_product(int product, int layer,
   if (share.begin >= share.end) return;
   const MatrixArgs& m = p_.matrix[product];
   if (product == kO || product == kDown) {
-    stage<false>(product == kO ? p_.attended : p_.act, epoch, nullptr, m);
+    stage<false, S::kHalves>(product == kO ? p_.attended : p_.act, epoch, nullptr, m);
   } else if (product == kQkv && layer == 0) {
     stage_embedding(p_.layer[0].attn_norm);
   } else {
@@ -30,12 +30,16 @@ __device__ __forceinline__ void Consumer<S>::run_product(int product, int layer,
     const float* norm = product == kHead     ? p_.final_norm
                         : product == kGateUp ? args.ffn_norm
                                              : args.attn_norm;
-    stage<true>(product == kGateUp ? p_.x_ffn : p_.x_attn,
+    stage<true, S::kHalves>(product == kGateUp ? p_.x_ffn : p_.x_attn,
                    product == kQkv ? epoch - 1 : epoch, norm, m);
   }
   mark(op_index(product, layer), 0);
-  // Parts of the head are posted once a step.
-  run_matrix(product, layer, product == kHead ? step_ : epoch);
+  if constexpr (S::kHalves) {
+    run_rows(product, layer, epoch);
+  } else {
+    // Parts of the head are posted once a step.
+    run_matrix(product, layer, product == kHead ? step_ : epoch);
+  }
   mark(op_index(product, layer), 2);
 }
 
@@ -115,5 +119,7 @@ template <>
 Kernel kernel_of<4>(int groups, int head_dim);
 template <>
 Kernel kernel_of<8>(int groups, int head_dim);
+template <>
+Kernel kernel_of<16>(int groups, int head_dim);
 
 }  // namespace awq::cuda::fused

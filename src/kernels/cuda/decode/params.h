@@ -20,7 +20,13 @@ constexpr int chunk_meta_bytes(int bits, int groups) {
   return kChunkTiles * groups * (bits == 8 ? 96 : 80);
 }
 /// Keys of a ring slot: as many as fill the codes of one, a power of two.
-constexpr int slot_keys(int bits, int head_dim) { return (bits < 4 ? 8192 : 16384) / (2 * head_dim); }
+constexpr int kKeyBytes = 16384;
+constexpr int slot_keys(int bits, int head_dim) {
+  return (bits < 4 ? kKeyBytes / 2 : kKeyBytes) / (2 * head_dim);
+}
+
+/// Rows of half-precision weights in a slot: one for each warp at most.
+constexpr int kMostSlotRows = 8;
 
 enum Product { kQkv, kO, kGateUp, kDown, kHead, kProducts };
 enum Linear { kQ, kK, kV, kOut, kGate, kUp, kDownward, kLinears };
@@ -39,6 +45,7 @@ struct MatrixArgs {
   int tiles, chunks;  // of a strip
   int rotate;         // share of block b in layer l: (b + l * rotate) % blocks
   uint32_t magic;     // ceil(2^32 / chunks); 0 for 1 chunk
+  int rows_per_slot;  // of half-precision weights, whose shares are rows
 
 #ifdef __CUDACC__
   __device__ __forceinline__ int unit_of(int chunk) const {  // chunk / chunks, below 2^26 / chunks
@@ -61,7 +68,7 @@ struct StepParams {
   int64_t head_stride;         // of the caches
   MatrixArgs matrix[kProducts];
   const void* embed;
-  Table embed_kind, head_kind;
+  Table embed_kind, head_kind, linear_kind;
   const void* head;            // table, or codes
   const uint8_t* head_meta;
   int head_rows;               // of a slot, for a table

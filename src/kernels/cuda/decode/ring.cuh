@@ -102,6 +102,21 @@ struct Share {
   }
 };
 
+/// Rows [row, row + result) of half-precision weights are one slot: of one matrix.
+__device__ __forceinline__ int rows_of_slot(const StepParams& p, int head_dim, int product, int row,
+                                            int end) {
+  int count = min(p.matrix[product].rows_per_slot, end - row);
+  if (product == kQkv) {
+    const int q = p.heads * head_dim, k = q + p.kv_heads * head_dim;
+    if (row < q) {
+      count = min(count, q - row);
+    } else if (row < k) {
+      count = min(count, k - row);
+    }
+  }
+  return count;
+}
+
 /// Blocks that share the past keys of a kv head at a position.
 __device__ __forceinline__ int key_splits(const StepParams& p, int position) {
   return max(1, min(p.most_splits, (position + p.split_keys - 1) / p.split_keys));
@@ -177,7 +192,42 @@ class Producer {
     }
   }
 
+  // Rows of half precision, as Consumer::run_rows walks them.
+  __device__ __forceinline__ void feed_rows(int product, int layer) {
+    const MatrixArgs& m = p_.matrix[product];
+    const Share share(p_, starts_, product, layer);
+    const LayerArgs& args = p_.layer[layer];
+    const int q = p_.heads * kHeadDim, k = q + p_.kv_heads * kHeadDim, row_bytes = m.inputs * 2;
+    int count = 0;
+#pragma unroll 1
+    for (int row = share.begin; row < share.end; row += count) {
+      count = rows_of_slot(p_, kHeadDim, product, row, share.end);
+      int linear = kOut, place = row;
+      if (product == kQkv) {
+        linear = row < q ? kQ : row < k ? kK : kV;
+        place -= linear == kQ ? 0 : linear == kK ? q : k;
+      } else if (product == kGateUp) {
+        linear = kGate;
+      } else if (product == kDown) {
+        linear = kDownward;
+      }
+#pragma unroll 1
+      for (int wide = product == kGateUp ? 2 : 1; wide > 0; --wide, linear = kUp) {
+        claim();
+        if (!p_.copies) {
+          barrier_arrive(ring_.full(at_));
+        } else {
+          barrier_expect(ring_.full(at_), count * row_bytes);
+          bulk_copy_once(ring_.slot(at_), args.codes[linear] + static_cast<int64_t>(place) * row_bytes,
+                         count * row_bytes, ring_.full(at_), policy_);
+        }
+        at_.advance(1, ring_.stages);
+      }
+    }
+  }
+
   __device__ __forceinline__ void feed(int product, int layer) {
+    if constexpr (kBits == 16) return feed_rows(product, layer);
     const MatrixArgs& m = p_.matrix[product];
     const Share share(p_, starts_, product, product == kHead ? 0 : layer);
     const int q = p_.heads * kHeadDim / 32, k = p_.kv_heads * kHeadDim / 32;

@@ -37,23 +37,29 @@ std::vector<const PackedWeight*> linears_of(const DecodeLayer& layer) {
   return {layer.q, layer.k, layer.v, layer.o, layer.gate, layer.up, layer.down};
 }
 
-// Width and groups per tile of all linears.
+// Width and groups per tile of all linears; 16 bits: rows of half precision.
 struct Codes {
   int bits = 0, groups = 0;
+  Table kind = Table::tiles;
   bool operator==(const Codes&) const = default;
 };
 Codes codes_of(const QuantTilesCuda& tiles) { return {tiles.shape.bits, tiles.shape.groups}; }
 
+std::optional<Codes> codes_of(const PackedWeight* weight) {
+  if (const QuantTilesCuda* tiles = tiles_of(weight)) return codes_of(*tiles);
+  const FloatWeightCuda* table = table_of(weight);
+  if (table == nullptr || table->dtype == DType::f32 || table->in % 8 != 0) return std::nullopt;
+  return Codes{16, 1, kind_of(table->dtype)};
+}
+
 // Nothing where the linears differ or the caches are not this kernel's.
 std::optional<Codes> codes_of(const DecodeSpec& spec) {
   if (spec.layers.empty() || spec.layers.size() > kMaxLayers) return std::nullopt;
-  const QuantTilesCuda* first = tiles_of(spec.layers[0].q);
-  if (first == nullptr) return std::nullopt;
-  const Codes codes = codes_of(*first);
+  const std::optional<Codes> codes = codes_of(spec.layers[0].q);
+  if (!codes) return std::nullopt;
   for (const DecodeLayer& layer : spec.layers) {
     for (const PackedWeight* weight : linears_of(layer)) {
-      const QuantTilesCuda* tiles = tiles_of(weight);
-      if (tiles == nullptr || codes_of(*tiles) != codes) return std::nullopt;
+      if (codes_of(weight) != codes) return std::nullopt;
     }
     if (layer.kv.dtype != DType::f16 || !aligned(layer.kv.k) || !aligned(layer.kv.v) ||
         layer.kv.head_stride != spec.layers[0].kv.head_stride) {
@@ -61,7 +67,7 @@ std::optional<Codes> codes_of(const DecodeSpec& spec) {
     }
   }
   const QuantTilesCuda* head = tiles_of(spec.head);
-  if (head != nullptr && codes_of(*head) != codes) return std::nullopt;
+  if (head != nullptr && codes_of(*head) != *codes) return std::nullopt;
   return codes;
 }
 
@@ -72,6 +78,7 @@ Kernel kernel_for(const Codes& codes, int64_t head_dim) {
     case 3: return kernel_of<3>(codes.groups, dim);
     case 4: return kernel_of<4>(codes.groups, dim);
     case 8: return kernel_of<8>(codes.groups, dim);
+    case 16: return kernel_of<16>(codes.groups, dim);
     default: return nullptr;
   }
 }
@@ -157,6 +164,7 @@ class FusedStep : public DecodeStep {
     p_.interleaved = spec.pairing == RopePairing::interleaved;
     p_.head_stride = spec.layers[0].kv.head_stride;
     p_.copies = tuning.copies;
+    p_.linear_kind = codes.kind;
     const int run = slot_keys(codes.bits, static_cast<int>(spec.head_dim));
     p_.split_keys = std::max(run, tuning.split_keys);  // no part of a head without a key
     p_.most_splits = std::clamp(blocks_ / p_.kv_heads, 1, 32);
@@ -184,7 +192,9 @@ class FusedStep : public DecodeStep {
       m.tiles = static_cast<int>((inputs[i] + kTileInputs - 1) / kTileInputs);
       m.chunks = (m.tiles + kChunkTiles - 1) / kChunkTiles;
       m.rotate = tuning.rotate && i != kHead ? 1 : 0;
-      m.magic = m.chunks == 1 ? 0 : static_cast<uint32_t>((uint64_t{1} << 32) / static_cast<uint64_t>(m.chunks)) + 1;
+      if (codes.bits == 16) m.chunks = 1;  // a share is rows
+      const auto chunks = static_cast<uint64_t>(m.chunks);
+      m.magic = chunks == 1 ? 0 : static_cast<uint32_t>((uint64_t{1} << 32) / chunks) + 1;
     }
   }
 
@@ -194,8 +204,13 @@ class FusedStep : public DecodeStep {
       LayerArgs& args = p_.layer[l];
       const auto linears = linears_of(layer);
       for (int i = 0; i < kLinears; ++i) {
-        args.codes[i] = tiles_of(linears[static_cast<size_t>(i)])->codes();
-        args.meta[i] = tiles_of(linears[static_cast<size_t>(i)])->meta();
+        const PackedWeight* weight = linears[static_cast<size_t>(i)];
+        if (const QuantTilesCuda* tiles = tiles_of(weight)) {
+          args.codes[i] = tiles->codes();
+          args.meta[i] = tiles->meta();
+        } else {
+          args.codes[i] = static_cast<const uint8_t*>(table_of(weight)->data());
+        }
       }
       args.attn_norm = layer.attn_norm;
       args.ffn_norm = layer.ffn_norm;
@@ -208,10 +223,11 @@ class FusedStep : public DecodeStep {
     std::vector<uint32_t> starts;
     for (int i = 0; i < kProducts; ++i) {
       const MatrixArgs& m = p_.matrix[i];
-      const bool table = i == kHead && p_.head_kind != Table::tiles;
+      const Table kind = i == kHead ? p_.head_kind : p_.linear_kind;
       const int64_t strips = (m.rows + kTileRows - 1) / kTileRows;
       const auto shares =
-          table ? partition(m.rows, 1, blocks_) : partition(strips, m.chunks, blocks_, worth);
+          kind == Table::tiles ? partition(strips, m.chunks, blocks_, worth)
+                               : partition(m.rows, 1, blocks_);
       starts.insert(starts.end(), shares.begin(), shares.end());
     }
     starts_ = DeviceBuffer(device_, starts.size() * sizeof(uint32_t));
@@ -271,8 +287,16 @@ class FusedStep : public DecodeStep {
       return at;
     };
     Layout& at = p_.at;
-    const int chunk = chunk_code_bytes(codes.bits) + chunk_meta_bytes(codes.bits, codes.groups);
-    at.slot = round_up(std::max(chunk, p_.head_kind == Table::tiles ? 0 : p_.hidden * 2), 128);
+    int slot = kKeyBytes;
+    if (codes.bits == 16) {
+      for (int i = 0; i < kHead; ++i) slot = std::max(slot, p_.matrix[i].inputs * 2);
+    } else {
+      slot = chunk_code_bytes(codes.bits) + chunk_meta_bytes(codes.bits, codes.groups);
+    }
+    at.slot = round_up(std::max(slot, p_.head_kind == Table::tiles ? 0 : p_.hidden * 2), 128);
+    for (MatrixArgs& m : p_.matrix) {
+      m.rows_per_slot = std::min(kMostSlotRows, at.slot / (m.inputs * 2));
+    }
     at.x = take(x);
     at.sums_of_rows = take(std::max(rows, attention - round_up(x, 128)));
     at.facts = take(widest * (1 + codes.groups) * 4);
