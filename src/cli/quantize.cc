@@ -103,6 +103,20 @@ uint64_t bytes_in(const std::string& directory) {
   return bytes;
 }
 
+// Experts that the calibration text hardly reached, by name; the report lists all.
+void say_starved(const Json& starved) {
+  if (starved.empty()) return;
+  constexpr size_t kNamed = 8;
+  std::string names;
+  for (size_t i = 0; i < std::min(starved.size(), kNamed); ++i) {
+    append_item(names, cat("layer ", starved[i]["layer"].get<int64_t>(), " expert ",
+                           starved[i]["expert"].get<int64_t>(), " (",
+                           starved[i]["tokens"].get<int64_t>(), " tokens)"));
+  }
+  say(cat(starved.size(), " experts saw too few calibration tokens and were rounded as they are: ",
+          names, starved.size() > kNamed ? ", ..." : "", "; calibrate on more text"));
+}
+
 Status quantize(const CLI::App& verb, QuantizeArguments& options) {
   const Timer timer;
   AWQ_ASSIGN(const OpenCheckpoint source, OpenCheckpoint::open(options.model));
@@ -164,6 +178,9 @@ Status quantize(const CLI::App& verb, QuantizeArguments& options) {
   for (const auto& [key, value] : report.items()) result[key] = value;
   AWQ_TRY(write_file(output.file("quantization_report.json"), dump_json(result, 1) + "\n"));
   AWQ_TRY(output.commit());
+  if (const auto starved = report.find("starved_experts"); starved != report.end()) {
+    say_starved(*starved);
+  }
   say(cat("wrote ", printable(options.out), " (", human_bytes(output_bytes), ") in ",
           human_seconds(timer.seconds()), ", peak ", human_bytes(peak_rss_bytes()),
           "; try: awq chat ", printable(options.out)));

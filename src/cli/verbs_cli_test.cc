@@ -57,6 +57,15 @@ TEST_F(Verbs, InspectTellsFloatFromPacked) {
   expect_keys(plain, {"family", "parameters", "layers", "hidden", "heads", "kv_heads", "ffn",
                       "vocab", "context", "quantization", "bytes"});
   EXPECT_EQ(plain["quantization"], "F32");
+  uint64_t parts = 0;
+  for (const Json& bytes : plain["bytes_by_part"]) parts += bytes.get<uint64_t>();
+  EXPECT_GT(parts, plain["parameters"].get<uint64_t>() * 4 - 1) << "every tensor is of a part";
+  EXPECT_FALSE(plain["bytes_by_part"].contains("other"));
+  EXPECT_EQ(plain["fold_groups"].size(), 4u);
+  const ProgramResult text = run_awq({"inspect", path("float")});
+  for (const char* said : {"attention of RMSNorm", "fold groups", "4 bits", "KV cache"}) {
+    EXPECT_NE(text.out.find(said), std::string::npos) << said;
+  }
   EXPECT_EQ(json_of({"inspect", path("int4"), "--json"})["quantization"], "awq INT4-g64");
 }
 

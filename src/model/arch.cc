@@ -9,8 +9,8 @@ std::string slot_name(Slot slot) {
       "embed",       "position_table", "embed_norm", "project_in",    "final_norm",
       "project_out", "lm_head",        "attn_norm",  "q",             "k",
       "v",           "q_norm",         "k_norm",     "o",             "attn_out_norm",
-      "ffn_norm",    "gate",           "up",         "down",          "ffn_out_norm",
-      "router",      "shared_gate",    "shared_up",  "shared_down",   "shared_router",
+      "ffn_norm",    "gate",           "up",         "act",           "down",
+      "ffn_out_norm", "router",      "shared_gate",    "shared_up",  "shared_down",   "shared_router",
       "expert_gate", "expert_up",      "expert_down"};
   const auto [of_first, expert] = expert_place(slot);
   const std::string_view name = kNames[static_cast<size_t>(of_first)];
@@ -129,6 +129,11 @@ std::optional<Linear> find_linear(const Block& block, Slot slot) {
     if (linear.slot == slot) return linear;
   }
   return std::nullopt;
+}
+
+bool keeps_activation_scale(const Block& block) {
+  const auto* plain = std::get_if<PlainFfn>(&block.ffn);
+  return plain != nullptr && plain->activation != Activation::relu;
 }
 
 std::optional<Norm> find_norm(const Block& block, Slot slot) {

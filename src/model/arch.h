@@ -39,11 +39,11 @@ enum class Slot : uint16_t {
   embed, position_table, embed_norm, project_in, final_norm, project_out, lm_head,
   // One of each per block.
   attn_norm, q, k, v, q_norm, k_norm, o, attn_out_norm,
-  ffn_norm, gate, up, down, ffn_out_norm,
+  ffn_norm, gate, up, act, down, ffn_out_norm,
   router, shared_gate, shared_up, shared_down, shared_router,
   expert_gate, expert_up, expert_down,
 };
-inline constexpr size_t kSlots = 28;
+inline constexpr size_t kSlots = 29;
 
 /// "q"; "expert_up.3" for experts.
 std::string slot_name(Slot slot);
@@ -95,7 +95,8 @@ struct GatedFfn {  ///< down(act(gate(x)) * up(x))
   Activation activation;
   Linear gate, up, down;
 };
-struct PlainFfn {  ///< down(act(up(x)))
+/// down(act(up(x)) / s): s [ffn] is stored by quantization (Slot::act), where no linear can take it.
+struct PlainFfn {
   Activation activation;
   Linear up, down;
 };
@@ -182,6 +183,10 @@ std::vector<Norm> frame_norms(const Arch& arch);
 
 /// The linear of `slot` in a block, if it has one.
 std::optional<Linear> find_linear(const Block& block, Slot slot);
+
+/// Whether the block's activation may keep a scale (of its channels) that no linear can absorb:
+/// plain feed-forward layers whose activation is not positively homogeneous.
+bool keeps_activation_scale(const Block& block);
 
 /// The norm of `slot` in a block, if it has one.
 std::optional<Norm> find_norm(const Block& block, Slot slot);

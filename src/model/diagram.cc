@@ -1,7 +1,15 @@
 #include "model/diagram.h"
 
+#include <charconv>
+
 namespace awq {
 namespace {
+
+// Four digits are enough to know a number by.
+std::string short_number(double value) {
+  char text[32];
+  return {text, std::to_chars(text, text + sizeof text, value, std::chars_format::general, 4).ptr};
+}
 
 std::string text_of(const Arch& arch, const Linear& linear) {
   return cat(slot_name(linear.slot), " ", linear_shape(arch, linear).text(),
@@ -87,7 +95,7 @@ std::string attention_text(const Arch& arch) {
   text += cat("      attention: ", sizes.heads, " heads of ", sizes.head_dim, " on ",
               sizes.kv_heads, attention.softcap > 0 ? cat(", scores capped at ", attention.softcap)
                                                     : std::string(),
-              attention.scale > 0 ? cat(", scale ", attention.scale) : std::string(), "\n");
+              attention.scale > 0 ? cat(", scale ", short_number(attention.scale)) : std::string(), "\n");
   for (size_t kind = 0; kind < attention.kinds.size(); ++kind) {
     const std::string which =
         attention.kinds.size() == 1 ? "" : cat("layers ", layers_of(attention, kind, sizes.layers),
@@ -121,7 +129,7 @@ std::string branch(const Arch& arch, std::string_view name, const std::optional<
   std::string text = cat("    x += ", name, " of ", before ? text_of(*before) : "x", ":\n      ",
                          module, "\n");
   if (after) text += cat("      ", text_of(*after), "\n");
-  if (arch.block.branch_multiplier != 1) text += cat("      x ", arch.block.branch_multiplier, "\n");
+  if (arch.block.branch_multiplier != 1) text += cat("      x ", short_number(arch.block.branch_multiplier), "\n");
   return text;
 }
 
@@ -147,7 +155,7 @@ std::string block_text(const Arch& arch) {
 std::string block_diagram(const Arch& arch) {
   std::string text = cat("  x = ", text_of(arch, arch.embed));
   if (arch.project_in) text += cat(", ", text_of(arch, *arch.project_in));
-  if (arch.embed_multiplier != 1) text += cat(" x ", arch.embed_multiplier);
+  if (arch.embed_multiplier != 1) text += cat(" x ", short_number(arch.embed_multiplier));
   if (arch.learned_positions) {
     text += cat(" + position_table", linear_shape(arch, arch.learned_positions->table).text());
   }
@@ -156,7 +164,7 @@ std::string block_diagram(const Arch& arch) {
   if (arch.final_norm) text += cat(text_of(*arch.final_norm), ", ");
   if (arch.project_out) text += cat(text_of(arch, *arch.project_out), ", ");
   text += arch.tied_head ? "the embedding's transpose" : text_of(arch, arch.lm_head);
-  if (arch.logit_multiplier != 1) text += cat(" x ", arch.logit_multiplier);
+  if (arch.logit_multiplier != 1) text += cat(" x ", short_number(arch.logit_multiplier));
   if (arch.logit_softcap > 0) text += cat(", capped at ", arch.logit_softcap);
   return text + "\n";
 }

@@ -1,9 +1,11 @@
 // What must hold for every family in the table, looped over all golden checkpoints.
 #include <fstream>
 #include <map>
+#include <set>
 
 #include "checkpoint/test_files.h"
 #include "checkpoint/writer.h"
+#include "model/decode_spec.h"
 #include "model/fold.h"
 #include "model/golden.h"
 #include "model/test_model.h"
@@ -103,6 +105,15 @@ TEST_P(FamilyProperty, FoldingRandomScalesKeepsTheLogits) {
   float size = 0;
   for (const float value : before) size = std::max(size, std::fabs(value));
   EXPECT_LT(largest_difference(logits_of(*model), before), 1e-4f * size);
+}
+
+// A backend's plan of a decode step must never be offered a decoder that it has no words for.
+TEST_P(FamilyProperty, DecodeSpecDeclinesWhatItCannotSay) {
+  const std::set<std::string> expressible = {"llama-linear", "phi4-mini"};
+  std::vector<float> kv(16);
+  const std::vector<KvView> caches(static_cast<size_t>(model->arch.sizes.layers),
+                                   KvView{kv.data(), kv.data(), DType::f32, 8});
+  EXPECT_EQ(decode_spec(*model, caches, 16).has_value(), expressible.contains(GetParam()));
 }
 
 // The groups that data/golden/families/fold_groups.txt tells, checked by hand against the reference's

@@ -14,12 +14,6 @@ std::string FoldGroup::name() const {
   return text;
 }
 
-// up -> down: legal behind a gate, and where the activation is positively homogeneous.
-static bool passes_scale(const Ffn& ffn) {
-  const auto* plain = std::get_if<PlainFfn>(&ffn);
-  return plain == nullptr || plain->activation == Activation::relu;
-}
-
 // What reads the feed-forward module's input.
 static std::vector<Slot> ffn_readers(const Ffn& ffn) {
   if (std::holds_alternative<GatedFfn>(ffn)) return {Slot::gate, Slot::up};
@@ -64,7 +58,9 @@ std::vector<FoldGroup> fold_groups(const Arch& arch, FoldOptions options) {
                         expert_slot(Slot::expert_up, e),
                         {expert_slot(Slot::expert_down, e)}});
     }
-  } else if (passes_scale(block.ffn)) {
+  } else if (keeps_activation_scale(block)) {
+    groups.push_back({FoldInto::activation, Slot::act, {Slot::down}});
+  } else {  // behind a gate, or a positively homogeneous activation
     groups.push_back({FoldInto::linear, Slot::up, {Slot::down}});
   }
   return groups;
@@ -72,6 +68,7 @@ std::vector<FoldGroup> fold_groups(const Arch& arch, FoldOptions options) {
 
 int64_t fold_channels(const Arch& arch, const FoldGroup& group) {
   if (group.into == FoldInto::norm) return arch.sizes.hidden;
+  if (group.into == FoldInto::activation) return arch.sizes.ffn;
   return linear_shape(arch, *find_linear(arch.block, group.producer))[0];
 }
 
@@ -111,9 +108,14 @@ void apply_fold(const Arch& arch, const FoldGroup& group, std::span<const float>
                 FloatBlock& block) {
   AWQ_CHECK(static_cast<int64_t>(scale.size()) == fold_channels(arch, group), group.name());
   FloatWeights& producer = block[group.producer];
+  if (group.into == FoldInto::activation && producer.weight.empty()) {
+    producer.weight = {{arch.sizes.ffn}, std::vector<float>(scale.size(), 1.0f)};
+  }
   divide(producer.bias.values, scale, 0);
   if (group.into == FoldInto::norm) {
     divide(producer.weight.values, scale, find_norm(arch.block, group.producer)->weight_offset);
+  } else if (group.into == FoldInto::activation) {
+    for (size_t i = 0; i < scale.size(); ++i) producer.weight.values[i] *= scale[i];
   } else {
     const int64_t in = producer.weight.shape[1];
     for (size_t row = 0; row < scale.size(); ++row) {

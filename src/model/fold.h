@@ -15,6 +15,7 @@ namespace awq {
 enum class FoldInto {
   norm,    ///< weight and bias of a norm
   linear,  ///< rows (outputs) of a linear whose output reaches the consumers linearly
+  activation,  ///< nothing does: the activation's output is divided when the model runs
 };
 
 struct FoldGroup {

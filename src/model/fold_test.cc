@@ -35,11 +35,11 @@ TEST(Fold, ParallelBlockSharesItsNorm) {
   EXPECT_EQ(names(arch).front(), "attn_norm -> q, k, v, gate, up");
 }
 
-TEST(Fold, PlainFeedForwardFoldsThroughReluOnly) {
+TEST(Fold, PlainFeedForwardFoldsThroughReluOrKeepsTheScale) {
   EXPECT_EQ(names(test_arch({.plain_ffn = true, .activation = Activation::relu})).back(),
             "up -> down");
   EXPECT_EQ(names(test_arch({.plain_ffn = true, .activation = Activation::gelu})).back(),
-            "ffn_norm -> up");
+            "act -> down");
 }
 
 // Folding any positive scale leaves the block's function alone, for every wiring there is.

@@ -44,6 +44,9 @@ void ffn_module(const Context& context, Matrix normed, Matrix y) {
   } else {
     context.linear(Slot::up, normed, up);
     context.ops.act(context.device, std::get<PlainFfn>(ffn).activation, up, up);
+    if (const float* factor = context.weights.activation_factor.as<float>(); factor != nullptr) {
+      context.ops.scale_columns(context.device, up, factor, up);
+    }
   }
   context.linear(Slot::down, up, y);
 }

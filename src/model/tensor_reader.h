@@ -33,6 +33,9 @@ class TensorReader {
 
   /// The weights and biases of a norm, [norm_size].
   Result<FloatWeights> read_norm(const Norm& norm, int64_t layer) const;
+  /// The scale that the activation of a block is divided by, [ffn], as AutoAWQ's ScaledActivation
+  /// stores it; empty when there is none.
+  Result<FloatTensor> read_activation_scale(int64_t layer) const;
   /// The weight of a linear in f32, [out, in].
   Result<FloatTensor> read_weight(Slot slot, int64_t layer, const Shape& shape,
                                   ThreadPool& pool) const;

@@ -16,7 +16,7 @@ TEST(TensorReader, SH07_ShapesThatTheConfigDoesNotCallFor) {
   TinyLlama wide;
   wide.config["intermediate_size"] = 13;
   expect_error(wide.open(), {"tiny: tensor model.layers.0.mlp.gate_proj.weight is [12, 8]",
-                             "the config calls for [13, 8]"});
+                             "the config calls for [13, 8] (intermediate_size, hidden_size)"});
   TinyLlama vocabulary;
   vocabulary.config["vocab_size"] = 11;
   expect_error(vocabulary.open(), {"model.embed_tokens.weight is [10, 8]", "calls for [11, 8]"});

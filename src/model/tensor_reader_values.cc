@@ -101,6 +101,26 @@ Result<std::vector<std::byte>> TensorReader::read_plain(const Linear& linear, in
   return values;
 }
 
+Result<FloatTensor> TensorReader::read_activation_scale(int64_t layer) const {
+  FloatTensor scale;
+  // GGUF knows no such scale.
+  if (!keeps_activation_scale(arch_.block) || checkpoint_->container() == Container::gguf ||
+      find(Slot::act, layer, ".scales") == nullptr) {
+    return scale;
+  }
+  const Shape shape{arch_.sizes.ffn};
+  AWQ_ASSIGN(const TensorInfo* tensor,
+             need(Slot::act, layer, ".scales", shape, axis_key(Axis::ffn)));
+  scale = {shape, std::vector<float>(static_cast<size_t>(arch_.sizes.ffn))};
+  AWQ_TRY(checkpoint_->read_rows(*tensor, 0, 1, scale.values.data()));
+  for (const float value : scale.values) {
+    if (value > 0 && std::isfinite(value)) continue;
+    return bad_input(cat(printable(checkpoint_->path()), ": tensor ", printable(tensor->name),
+                         " holds ", value, ", expected a positive scale"));
+  }
+  return scale;
+}
+
 // Rows [0, sources.size()) of `out` are the rows `sources` of the tensor.
 static Status read_rows_of(const Checkpoint& checkpoint, const TensorInfo& tensor,
                            const std::vector<int64_t>& sources, int64_t columns, float* out,
@@ -294,6 +314,7 @@ Result<FloatBlock> TensorReader::read_block(int64_t layer, ThreadPool& pool) con
     AWQ_ASSIGN(block[norm.slot], read_norm(norm, layer));
     AWQ_TRY(check(norm.slot));
   }
+  AWQ_ASSIGN(block[Slot::act].weight, read_activation_scale(layer));
   for (const Linear& linear : block_linears(arch_.block)) {
     const Shape shape = linear_shape(arch_, linear);
     FloatWeights& to = block[linear.slot];

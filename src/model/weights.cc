@@ -43,6 +43,12 @@ DeviceBuffer upload_floats(Device& device, const std::vector<float>& values) {
   return buffer;
 }
 
+static DeviceBuffer upload_inverse(Device& device, const FloatTensor& scale) {
+  std::vector<float> factors;
+  for (const float value : scale.values) factors.push_back(1 / value);
+  return upload_floats(device, factors);
+}
+
 namespace {
 
 // Where the tensor lies, or a copy in `storage`: kernels read whole numbers, files may hold them at
@@ -95,6 +101,8 @@ class Loader {
     for (const Linear& l : block_linears(reader_.arch().block)) {
       AWQ_ASSIGN(result.linear(l.slot), linear(l, layer));
     }
+    AWQ_ASSIGN(const FloatTensor scale, reader_.read_activation_scale(layer));
+    result.activation_factor = upload_inverse(device_, scale);
     return result;
   }
 
@@ -187,6 +195,7 @@ BlockWeights pack_block(const Arch& arch, const FloatBlock& block, const Ops& op
         device, {weight.values.data(), DType::f32, weight.shape[0], weight.shape[1]});
     result.linear(l.slot).bias = upload_floats(device, block[l.slot].bias.values);
   }
+  result.activation_factor = upload_inverse(device, block[Slot::act].weight);
   return result;
 }
 

@@ -24,6 +24,7 @@ struct NormWeights {
 struct BlockWeights {
   SlotTable<LinearWeights> linears;
   SlotTable<NormWeights> norms;
+  DeviceBuffer activation_factor;  ///< f32 [ffn], 1 / the scale of Slot::act; or empty
   LinearWeights& linear(Slot slot) { return linears[slot]; }
   const LinearWeights& linear(Slot slot) const { return linears[slot]; }
   NormWeights& norm(Slot slot) { return norms[slot]; }

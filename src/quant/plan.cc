@@ -35,6 +35,9 @@ uint64_t packed_block_bytes(const Arch& arch, const QuantFormat& format) {
       bytes += dtype_bytes(tensor.dtype, static_cast<uint64_t>(tensor.shape.elements()));
     }
   }
+  if (keeps_activation_scale(arch.block)) {
+    bytes += static_cast<uint64_t>(arch.sizes.ffn) * sizeof(float);
+  }
   for (const Norm& norm : block_norms(arch.block)) {
     bytes += static_cast<uint64_t>(norm_size(arch, norm)) * sizeof(float);
   }

@@ -16,6 +16,11 @@ std::vector<std::string> modules_of(const TensorReader& reader, const Norm& norm
   return norm_modules(reader.family(), Container::hugging_face, reader.arch(), norm, layer);
 }
 
+// As AutoAWQ's ScaledActivation, which is there whatever its scales are.
+std::string activation_module(const TensorReader& reader, int64_t layer) {
+  return module_name(reader.family(), Container::hugging_face, Slot::act, layer);
+}
+
 // Embeddings and heads keep a 16-bit type; everything else becomes half precision.
 DType table_dtype(const TensorReader& reader, Slot slot) {
   const TensorInfo* raw = reader.raw_weight(slot, 0);
@@ -44,6 +49,9 @@ class Declarations {
     for (const Norm& n : frame_norms(arch_)) norm(n, 0);
     for (int64_t layer = 0; layer < arch_.sizes.layers; ++layer) {
       for (const Norm& n : block_norms(arch_.block)) norm(n, layer);
+      if (keeps_activation_scale(arch_.block)) {
+        add(activation_module(reader_, layer), ".scales", DType::f32, {arch_.sizes.ffn});
+      }
       for (const Linear& l : block_linears(arch_.block)) linear(l, layer);
     }
     return std::move(tensors_);
@@ -191,6 +199,11 @@ Status QuantizedWriter::write_block(int64_t layer, const FloatBlock& block, Arit
   const Arch& arch = reader_->arch();
   for (const Norm& norm : block_norms(arch.block)) {
     AWQ_TRY(write_norm(norm, layer, block[norm.slot]));
+  }
+  if (keeps_activation_scale(arch.block)) {
+    std::vector<float> scale = block[Slot::act].weight.values;
+    if (scale.empty()) scale.assign(static_cast<size_t>(arch.sizes.ffn), 1.0f);
+    AWQ_TRY(write_vector(cat(activation_module(*reader_, layer), ".scales"), scale));
   }
   for (const Linear& linear : block_linears(arch.block)) {
     AWQ_TRY(write_linear(linear, layer, block, arithmetic, pool));

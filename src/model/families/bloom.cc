@@ -16,6 +16,7 @@ static constexpr SlotName kBloomNames[] = {
     {Slot::o, "transformer.h.{}.self_attention.dense"},
     {Slot::ffn_norm, "transformer.h.{}.post_attention_layernorm"},
     {Slot::up, "transformer.h.{}.mlp.dense_h_to_4h"},
+    {Slot::act, "transformer.h.{}.mlp.gelu_impl"},
     {Slot::down, "transformer.h.{}.mlp.dense_4h_to_h"},
 };
 static constexpr SlotName kBloomGgufNames[] = {

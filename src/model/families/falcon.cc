@@ -21,6 +21,7 @@ std::vector<SlotName> falcon_names(Fusion fusion, std::string_view attn_norm,
           {Slot::o, "transformer.h.{}.self_attention.dense"},
           {Slot::ffn_norm, ffn_norm},
           {Slot::up, "transformer.h.{}.mlp.dense_h_to_4h"},
+          {Slot::act, "transformer.h.{}.mlp.act"},
           {Slot::down, "transformer.h.{}.mlp.dense_4h_to_h"}};
 }
 

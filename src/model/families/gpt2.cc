@@ -17,6 +17,7 @@ static constexpr SlotName kGpt2Names[] = {
     {Slot::o, "transformer.h.{}.attn.c_proj", Fusion::none, true},
     {Slot::ffn_norm, "transformer.h.{}.ln_2"},
     {Slot::up, "transformer.h.{}.mlp.c_fc", Fusion::none, true},
+    {Slot::act, "transformer.h.{}.mlp.act"},
     {Slot::down, "transformer.h.{}.mlp.c_proj", Fusion::none, true},
 };
 static constexpr SlotName kGpt2GgufNames[] = {

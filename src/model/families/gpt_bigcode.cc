@@ -19,6 +19,7 @@ std::vector<SlotName> bigcode_names(Fusion fusion) {
           {Slot::o, "transformer.h.{}.attn.c_proj"},
           {Slot::ffn_norm, "transformer.h.{}.ln_2"},
           {Slot::up, "transformer.h.{}.mlp.c_fc"},
+          {Slot::act, "transformer.h.{}.mlp.act"},
           {Slot::down, "transformer.h.{}.mlp.c_proj"}};
 }
 constexpr SlotName kBigcodeGgufNames[] = {

@@ -16,6 +16,7 @@ static constexpr SlotName kNeoxNames[] = {
     {Slot::o, "gpt_neox.layers.{}.attention.dense"},
     {Slot::ffn_norm, "gpt_neox.layers.{}.post_attention_layernorm"},
     {Slot::up, "gpt_neox.layers.{}.mlp.dense_h_to_4h"},
+    {Slot::act, "gpt_neox.layers.{}.mlp.act"},
     {Slot::down, "gpt_neox.layers.{}.mlp.dense_4h_to_h"},
 };
 static constexpr SlotName kNeoxGgufNames[] = {

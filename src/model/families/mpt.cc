@@ -19,6 +19,7 @@ static constexpr SlotName kMptNames[] = {
     {Slot::o, "transformer.blocks.{}.attn.out_proj"},
     {Slot::ffn_norm, "transformer.blocks.{}.norm_2"},
     {Slot::up, "transformer.blocks.{}.ffn.up_proj"},
+    {Slot::act, "transformer.blocks.{}.ffn.act"},
     {Slot::down, "transformer.blocks.{}.ffn.down_proj"},
 };
 static constexpr SlotName kMptGgufNames[] = {

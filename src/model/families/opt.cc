@@ -19,6 +19,7 @@ static constexpr SlotName kOptNames[] = {
     {Slot::o, "model.decoder.layers.{}.self_attn.out_proj"},
     {Slot::ffn_norm, "model.decoder.layers.{}.final_layer_norm"},
     {Slot::up, "model.decoder.layers.{}.fc1"},
+    {Slot::act, "model.decoder.layers.{}.activation_fn"},
     {Slot::down, "model.decoder.layers.{}.fc2"},
 };
 

@@ -15,6 +15,7 @@ static constexpr SlotName kStarcoder2Names[] = {
     {Slot::o, "model.layers.{}.self_attn.o_proj"},
     {Slot::ffn_norm, "model.layers.{}.post_attention_layernorm"},
     {Slot::up, "model.layers.{}.mlp.c_fc"},
+    {Slot::act, "model.layers.{}.mlp.act"},
     {Slot::down, "model.layers.{}.mlp.c_proj"},
 };
 
