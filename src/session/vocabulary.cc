@@ -4,11 +4,13 @@
 #include <array>
 
 #include "base/file.h"
+#include "text/byte_level_document.h"
 
 namespace awq {
 namespace {
 
-constexpr std::array<std::string_view, 9> kCarriedFiles = {
+constexpr std::array<std::string_view, 11> kCarriedFiles = {
+    "vocab.json",              "merges.txt",
     "tokenizer.json",          "tokenizer_config.json", "special_tokens_map.json",
     "added_tokens.json",       "tokenizer.model",       "chat_template.jinja",
     "generation_config.json",  "LICENSE",               "chat_template.json"};
@@ -58,7 +60,22 @@ std::optional<std::string> template_of(const Json& config) {
   return std::nullopt;
 }
 
-// tokenizer.json, which says everything, else SentencePiece's tokenizer.model.
+// vocab.json and merges.txt, with the end of text that GPT-2's tokenizer has where none is named.
+Result<Tokenizer> load_byte_level(const std::string& directory, Json config) {
+  const std::string path = path_join(directory, "vocab.json");
+  AWQ_ASSIGN(Json vocabulary, read_json_file(path));
+  AWQ_ASSIGN(const std::string merges, read_file(path_join(directory, "merges.txt"), kModelLimit));
+  constexpr const char* kEnd = "<|endoftext|>";
+  if (config.is_null()) config = Json::object();
+  if (config.is_object() && !config.contains("eos_token") && vocabulary.is_object() &&
+      vocabulary.contains(kEnd)) {
+    config["eos_token"] = kEnd;
+  }
+  return Tokenizer::from_json(byte_level_document(std::move(vocabulary), merges, config), config,
+                              printable(path));
+}
+
+// tokenizer.json, which says everything, else SentencePiece's tokenizer.model, else GPT-2's files.
 Result<Tokenizer> load_tokenizer(const std::string& directory, const Json& config) {
   const std::string path = path_join(directory, "tokenizer.json");
   if (file_exists(path)) {
@@ -67,8 +84,10 @@ Result<Tokenizer> load_tokenizer(const std::string& directory, const Json& confi
   }
   const std::string model = path_join(directory, "tokenizer.model");
   if (!file_exists(model)) {
-    return bad_input(cat(printable(path), ": not found, nor is tokenizer.model; the tokenizer is "
-                         "read from one of them (transformers' save_pretrained writes the first)"));
+    if (file_exists(path_join(directory, "merges.txt"))) return load_byte_level(directory, config);
+    return bad_input(cat(printable(path), ": not found, nor are tokenizer.model, or vocab.json and "
+                         "merges.txt; the tokenizer is read from one of these (transformers' "
+                         "save_pretrained writes the first)"));
   }
   AWQ_ASSIGN(const std::string bytes, read_file(model, kModelLimit));
   SentencePieceFiles beside;

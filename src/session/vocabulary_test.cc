@@ -162,6 +162,32 @@ TEST(Vocabulary, LoadsFromADirectory) {
   EXPECT_EQ(vocabulary->chat_template, "{{ messages }}");
 }
 
+// What OPT's and GPT-2's checkpoints have.
+TEST(Vocabulary, LoadsVocabularyAndMerges) {
+  const TempDirectory folder;
+  folder.write("config.json", "{}");
+  folder.write("model.safetensors", safetensors_file("{}"));
+  folder.write("vocab.json", R"({"a": 0, "b": 1, "ab": 2, "</s>": 3, "<|endoftext|>": 4})");
+  auto checkpoint = Checkpoint::open(folder.path());
+  ASSERT_TRUE(checkpoint.ok()) << checkpoint.error().message;
+  expect_error(load_vocabulary(*checkpoint, 5), {"tokenizer.json", "merges.txt", "not found"});
+  folder.write("merges.txt", "#version: 0.2\na b\r\n");
+  const auto gpt2 = load_vocabulary(*checkpoint, 5);
+  ASSERT_TRUE(gpt2.ok()) << gpt2.error().message;
+  EXPECT_EQ(*gpt2->tokenizer.encode("ab<|endoftext|>"), (std::vector<TokenId>{2, 4}));
+  EXPECT_EQ(gpt2->stop_ids, (std::vector<int32_t>{4}));
+  folder.write("tokenizer_config.json",
+               R"({"bos_token": "</s>", "eos_token": {"content": "</s>"}, "add_bos_token": true})");
+  const auto opt = load_vocabulary(*checkpoint, 5);
+  ASSERT_TRUE(opt.ok()) << opt.error().message;
+  EXPECT_EQ(*opt->tokenizer.encode("ab"), (std::vector<TokenId>{3, 2}));
+  EXPECT_EQ(opt->stop_ids, (std::vector<int32_t>{3}));
+  folder.write("merges.txt", "a c\n");
+  expect_error(load_vocabulary(*checkpoint, 5), {"vocab.json", "merges[0]", "\"c\""});
+  folder.write("vocab.json", "[]");
+  expect_error(load_vocabulary(*checkpoint, 5), {"vocab.json", "expected an object"});
+}
+
 // Checkpoints of before tokenizer.json; data/golden has models of SentencePiece.
 TEST(Vocabulary, LoadsATokenizerModel) {
   const auto golden =

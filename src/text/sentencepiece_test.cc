@@ -1,5 +1,7 @@
 #include "text/sentencepiece.h"
 
+#include <limits>
+
 #include "text/test_tokenizer.h"
 
 namespace awq {
