@@ -85,6 +85,7 @@ std::unique_ptr<PackedWeight> pack_quant(Device& device, const QuantWeight& weig
     auto packed = std::make_unique<QuantTilesCuda>();
     packed->out = weight.out, packed->in = weight.in;
     packed->shape = tiles.shape;
+    packed->fits_halves = fits_halves(weight);
     packed->bytes = tiles.codes.size() + tiles.meta.size();
     packed->code_buffer = upload(device, tiles.codes.data(), tiles.codes.size());
     packed->meta_buffer = upload(device, tiles.meta.data(), tiles.meta.size());
