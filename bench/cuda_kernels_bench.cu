@@ -19,6 +19,7 @@
 #include "kernels/cuda/blas.h"
 #include "kernels/cuda/matmul.h"
 #include "kernels/cuda/tile_product.h"
+#include "kernels/cuda/warpgroup_product.h"
 
 namespace awq::cuda {
 
@@ -141,7 +142,7 @@ double relative_error(const std::vector<float>& got, const std::vector<double>& 
 bool check_format(CudaDevice& device, int bits, int64_t group, int64_t out, int64_t in,
                   bool json) {
   const auto w = random_tiles(device, bits, group, out, in, 77);
-  constexpr int64_t kMost = 150;
+  constexpr int64_t kMost = 300;
   DeviceBuffer x(device, kMost * in * 4), y(device, kMost * out * 4),
       exact(device, kMost * out * 8), bias(device, out * 4);
   random_floats<<<256, 256, 0, device.stream()>>>(x.as<float>(), kMost * in, 1.f, 5);
@@ -155,20 +156,36 @@ bool check_format(CudaDevice& device, int bits, int64_t group, int64_t out, int6
   bool good = true;
   struct Case {
     TilePath path;
-    const char* name;
+    std::string name;
     std::vector<int64_t> tokens;
+    WarpgroupPlan plan;
   };
-  for (const Case& c : {Case{TilePath::strips, "strips", {1, 2, 5, 8}},
-                        Case{TilePath::blocks, "blocks", {1, 7, 9, 16, 31, 64, 100}},
-                        Case{TilePath::dense, "dense", {3, 150}}}) {
+  std::vector<Case> cases = {{TilePath::strips, "strips", {1, 2, 5, 8}, {}},
+                             {TilePath::blocks, "blocks", {1, 7, 9, 16, 31, 64, 100}, {}},
+                             {TilePath::dense, "dense", {3, 150}, {}}};
+  for (const int columns : {64, 128, 256}) {
+    for (const auto& [rows, inputs] : {std::pair{1, 1}, {2, 1}, {1, 3}, {2, 2}, {1, 8}}) {
+      if (!has_warpgroups(device) || inputs > w->shape.strip_tiles()) continue;
+      cases.push_back({TilePath::warpgroups,
+                       std::to_string(columns) + " r" + std::to_string(rows) + " k" +
+                           std::to_string(inputs),
+                       {1, columns - 3, columns, kMost},
+                       {columns, rows, inputs}});
+    }
+  }
+  for (const Case& c : cases) {
     double worst = 0;
     bool repeats = true;
     for (const int64_t tokens : c.tokens) {
       std::vector<float> got(tokens * out), again(tokens * out);
       for (auto* result : {&got, &again}) {
         check(cudaMemsetAsync(y.data(), 0xff, y.size(), device.stream()), "memset");
-        multiply_tiles(device, {x.as<float>(), tokens, in}, *w, bias.as<float>(),
-                       {y.as<float>(), tokens, out}, c.path);
+        const Matrix from(x.as<float>(), tokens, in), to(y.as<float>(), tokens, out);
+        if (c.path == TilePath::warpgroups) {
+          multiply_warpgroups(device, from, *w, bias.as<float>(), to, c.plan);
+        } else {
+          multiply_tiles(device, from, *w, bias.as<float>(), to, c.path);
+        }
         device.download(result->data(), y.data(), got.size() * 4);
       }
       repeats &= std::memcmp(got.data(), again.data(), got.size() * 4) == 0;
@@ -182,11 +199,11 @@ bool check_format(CudaDevice& device, int bits, int64_t group, int64_t out, int6
       std::printf(
           "{\"kind\":\"error\",\"bits\":%d,\"group\":%ld,\"out\":%ld,\"in\":%ld,"
           "\"path\":\"%s\",\"relative_l2\":%.3g,\"repeats\":%s},\n",
-          bits, static_cast<long>(group), static_cast<long>(out), static_cast<long>(in), c.name,
-          worst, repeats ? "true" : "false");
+          bits, static_cast<long>(group), static_cast<long>(out), static_cast<long>(in),
+          c.name.c_str(), worst, repeats ? "true" : "false");
     } else {
-      std::printf("INT%d-g%-3ld %5ldx%-5ld %-6s %.2e%s%s\n", bits, static_cast<long>(group),
-                  static_cast<long>(out), static_cast<long>(in), c.name, worst,
+      std::printf("INT%d-g%-3ld %5ldx%-5ld %-9s %.2e%s%s\n", bits, static_cast<long>(group),
+                  static_cast<long>(out), static_cast<long>(in), c.name.c_str(), worst,
                   repeats ? "" : "  NOT REPEATABLE", ok ? "" : "  WRONG");
     }
   }
@@ -378,6 +395,7 @@ class Timings {
       };
       if (tokens <= 8) measure("strips", TilePath::strips);
       if (tokens >= 4 && tokens <= 256) measure("blocks", TilePath::blocks);
+      if (tokens >= 16 && has_warpgroups(device_)) measure("warpgroups", TilePath::warpgroups);
       if (tokens >= 64) measure("dense", TilePath::dense);
       for (const auto& [path, time] : us) print(s, bits, tokens, path, time, w[0]->bytes, cublas);
     }
@@ -424,7 +442,7 @@ class Timings {
           cublas / us);
     } else {
       std::printf(
-          "%-12s %5ldx%-5ld %2d bits %5ld tokens %-6s %8.2f us %7.1f GB/s %5.1f%% "
+          "%-12s %5ldx%-5ld %2d bits %5ld tokens %-10s %8.2f us %7.1f GB/s %5.1f%% "
           "%6.1f TFLOP/s  cuBLAS %8.2f us, x %.2f\n",
           s.name, static_cast<long>(s.out), static_cast<long>(s.in), bits,
           static_cast<long>(tokens), path.c_str(), us, rate / 1e9, 100 * rate / roof_, tflops,
@@ -469,12 +487,12 @@ int run(bool json, bool quick, bool only_check) {
   if (!only_check) {
     Timings timings(device, json);
     const std::vector<int64_t> counts =
-        quick ? std::vector<int64_t>{1, 4, 8, 16, 32, 64, 128, 1024}
-              : std::vector<int64_t>{1, 2, 4, 8, 16, 32, 64, 128, 256, 1024, 2048};
+        quick ? std::vector<int64_t>{1, 4, 8, 16, 32, 64, 128, 512}
+              : std::vector<int64_t>{1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048};
     for (const Shape& s : kShapes) {
       if (quick && !s.quick) continue;
       timings.tiles(s, 4, counts);
-      for (const int bits : {3, 2, 8}) timings.tiles(s, bits, {1});
+      for (const int bits : {3, 2, 8}) timings.tiles(s, bits, {1, 64, 512});
       timings.floats(s);
     }
   }

@@ -1,6 +1,8 @@
 // The CUDA table against the scalar oracle, on the first device; skipped where there is none.
 #include <gtest/gtest.h>
 
+#include <cstring>
+
 #include "kernels/cuda_test.h"
 #include "kernels/op_test_data.h"
 
@@ -77,6 +79,67 @@ TEST_F(CudaOp, QuantizedProducts) {
       }
     }
   }
+}
+
+// The kernels of many tokens, whole tiles and tails of rows, inputs and tokens; nothing is written
+// beside y, and equal calls give equal bits.
+TEST_F(CudaOp, QuantizedProductsOfManyTokens) {
+  constexpr int64_t kMost = 300;
+  for (const int bits : {4, 3, 2, 8}) {
+    for (const int64_t group : {128, 64, 32, 0}) {
+      for (const auto& [out, in] :
+           std::initializer_list<Shape>{{203, 1100}, {260, 128}, {128, 2500}, {7, 100}}) {
+        const QuantWeight weight = data.quant_weight(out, in, {bits, group, group == 64});
+        const auto oracle = scalar.pack_quant(*host, weight);
+        const auto packed = cuda.pack_quant(*device, weight);
+        const std::vector<float> bias = data.normal(out);
+        std::vector<float> x = data.normal(kMost * in);
+        std::vector<float> want(static_cast<size_t>(kMost * out));
+        scalar.matmul(*host, {x.data(), kMost, in}, *oracle, bias.data(),
+                      {want.data(), kMost, out});
+        const float *device_x = up(x), *device_bias = up(bias);
+        for (const int64_t rows : {33, 64, 65, 128, 130, 256, 300}) {
+          const auto what = cat(format_name(weight.format), " ", out, "x", in, ", ", rows, " rows");
+          const auto used = static_cast<size_t>(rows * out);
+          std::vector<float> first;
+          for (const int64_t apart : {0, 0, 5}) {  // columns between rows of y
+            const int64_t stride = out + apart;
+            const size_t size = static_cast<size_t>(rows * stride + 8);
+            float* y = up(std::vector<float>(size, -7.0f));
+            cuda.matmul(*device, {const_cast<float*>(device_x), rows, in}, *packed, device_bias,
+                        Matrix(y, rows, stride).slice_cols(0, out));
+            const std::vector<float> all = down(y, size);
+            std::vector<float> got;
+            for (int64_t t = 0; t < rows; ++t) {
+              const auto at = all.begin() + t * stride;
+              got.insert(got.end(), at, at + out);
+              for (int64_t i = out; i < stride; ++i) ASSERT_EQ(at[i], -7.0f) << what;
+            }
+            for (auto i = all.begin() + rows * stride; i != all.end(); ++i) ASSERT_EQ(*i, -7.0f);
+            expect_close(got, {want.begin(), want.begin() + static_cast<int64_t>(used)}, rows, 3e-3,
+                         what);
+            if (first.empty()) first = got;
+            if (apart == 0) {
+              ASSERT_EQ(std::memcmp(got.data(), first.data(), used * sizeof(float)), 0) << what;
+            }
+          }
+        }
+        buffers.clear();
+      }
+    }
+  }
+}
+
+TEST_F(CudaOp, WeightsBeyondHalvesStayRight) {
+  QuantWeight weight = data.quant_weight(40, 256, {4, 128, false});
+  weight.scales[5] = 0x7BFF;  // 65504
+  const auto oracle = scalar.pack_quant(*host, weight);
+  const auto packed = cuda.pack_quant(*device, weight);
+  std::vector<float> x = data.normal(100 * 256), want(100 * 40);
+  float* y = up(want);
+  cuda.matmul(*device, {up(x), 100, 256}, *packed, nullptr, {y, 100, 40});
+  scalar.matmul(*host, {x.data(), 100, 256}, *oracle, nullptr, {want.data(), 100, 40});
+  expect_close(down(y, want.size()), want, 100, 3e-3, "large scale");
 }
 
 TEST_F(CudaOp, FloatProductsAndEmbedding) {

@@ -42,6 +42,38 @@ __global__ void halves_kernel(const Matrix x, bool aligned, uint4* y, int64_t ro
                                activation_halves(v[4], v[5]), activation_halves(v[6], v[7])};
 }
 
+/// See store_warpgroup_inputs().
+__global__ void warpgroup_inputs_kernel(const Matrix x, bool aligned, uint4* y, int64_t padded_rows,
+                                        int64_t row_words) {
+  const int64_t row = blockIdx.x, word = static_cast<int64_t>(blockIdx.y) * kThreads + threadIdx.x;
+  let_next_start();
+  wait_for_previous();
+  float v[8];
+  load_8(x, row, word * 8, aligned, v);
+  uint32_t p[4];
+#pragma unroll
+  for (int i = 0; i < 4; ++i) p[i] = activation_halves(v[2 * i], v[2 * i + 1]);
+  // The four lanes of 32 inputs transpose their 4 x 4 pairs.
+  const int j = threadIdx.x & 3;
+#pragma unroll
+  for (int bit = 1; bit <= 2; bit *= 2) {
+    const bool high = (j & bit) != 0;
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+      if (i & bit) continue;
+      const uint32_t other = __shfl_xor_sync(~0u, high ? p[i] : p[i | bit], bit);
+      if (high) {
+        p[i] = other;
+      } else {
+        p[i | bit] = other;
+      }
+    }
+  }
+  if (word < row_words) {
+    y[(word / 8 * padded_rows + row) * 8 + ((word % 8) ^ (row % 8))] = {p[0], p[1], p[2], p[3]};
+  }
+}
+
 template <class T>
 __global__ void contiguous_kernel(const Matrix x, bool aligned, T* y) {
   const int64_t row = blockIdx.x;
@@ -99,6 +131,14 @@ void store_halves(CudaDevice& device, Matrix x, __half* y, int64_t padded_rows,
     launch(device, "contiguous_kernel", contiguous_kernel<__half>,
            grid_of(x.rows, (x.cols + 7) / 8), kThreads, 0, x, is_aligned(x), y);
   }
+}
+
+void store_warpgroup_inputs(CudaDevice& device, Matrix x, void* y, int64_t padded_rows,
+                            int64_t strip_tiles) {
+  const int64_t row_words = strip_tiles * kTileInputs / 8;
+  launch(device, "warpgroup_inputs_kernel", warpgroup_inputs_kernel,
+         grid_of(padded_rows, row_words), kThreads, 0, x, is_aligned(x), static_cast<uint4*>(y),
+         padded_rows, row_words);
 }
 
 void store_bfloats(CudaDevice& device, Matrix x, void* y) {

@@ -83,6 +83,7 @@ std::unique_ptr<PackedWeight> pack(CudaDevice& device, const QuantWeight& facts,
   packed->out = facts.out, packed->in = facts.in;
   const TileShape shape(facts.format, facts.out, facts.in);
   packed->shape = shape;
+  packed->fits_halves = fits_halves(facts);
   packed->code_buffer = DeviceBuffer(device, static_cast<size_t>(shape.tiles() * shape.code_bytes()));
   packed->meta_buffer = DeviceBuffer(device, static_cast<size_t>(shape.tiles() * shape.meta_bytes()));
   packed->bytes = packed->code_buffer.size() + packed->meta_buffer.size();

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "base/float16.h"
 #include "kernels/cuda/tile_layout.h"
 
 namespace awq::cuda {
@@ -29,6 +30,14 @@ TileShape::TileShape(const QuantFormat& format, int64_t out_, int64_t in_)
 bool tileable(const QuantFormat& format) {
   return format.group == 0 || format.group == 32 || format.group == 64 ||
          format.group % kTileInputs == 0;
+}
+
+bool fits_halves(const QuantWeight& weight) {
+  uint16_t most = 0;  // without signs, halves are ordered like their bits
+  for (const uint16_t scale : weight.scales) {
+    most = std::max(most, static_cast<uint16_t>(scale & 0x7fff));
+  }
+  return half_to_float(most) * static_cast<float>(weight.format.max_code()) <= 65504.f;
 }
 
 Tiles pack_tiles(const QuantWeight& weight) {

@@ -57,6 +57,9 @@ struct TileShape {
 /// Whether a format has tiles: the group is 32, 64, a multiple of 128, or the whole row.
 bool tileable(const QuantFormat& format);
 
+/// Whether scale times (code - zero) is within the range of half, whatever the codes.
+bool fits_halves(const QuantWeight& weight);
+
 /// The two arrays of a canonical weight, on the host.
 struct Tiles {
   TileShape shape;

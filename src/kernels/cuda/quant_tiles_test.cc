@@ -67,6 +67,20 @@ TEST(QuantTiles, WordsAreTheRegistersOfMma) {
   }
 }
 
+TEST(QuantTiles, FitsHalves) {
+  QuantWeight weight = random_weight({4, 32, false}, 3, 64);
+  weight.scales.assign(weight.scales.size(), 0x3c00);
+  EXPECT_TRUE(fits_halves(weight));
+  weight.scales[3] = 0x6c44;  // 4368, 15 times of which are 65520
+  EXPECT_FALSE(fits_halves(weight));
+  weight.scales[3] = 0xec43;  // -4364
+  EXPECT_TRUE(fits_halves(weight));
+  for (const uint16_t scale : {0x7c00, 0x7e00, 0xfc00}) {  // infinity, NaN
+    weight.scales[3] = scale;
+    EXPECT_FALSE(fits_halves(weight));
+  }
+}
+
 TEST(QuantTiles, Tileable) {
   for (const int64_t group : {0, 32, 64, 128, 256}) EXPECT_TRUE(tileable({4, group, false}));
   for (const int64_t group : {16, 48, 96, 192}) EXPECT_FALSE(tileable({4, group, false}));

@@ -3,13 +3,11 @@
 
 #include "kernels/cuda/blas.h"
 #include "kernels/cuda/tile_product.h"
+#include "kernels/cuda/warpgroup_product.h"
 
 namespace awq::cuda {
 namespace {
 
-// Up to here the tiles are read once for every 64 tokens; beyond, cuBLAS wins although the weight
-// is decoded to memory first.
-constexpr int64_t kTiledTokens = 128;
 constexpr int64_t kSlabBytes = int64_t{128} << 20;  // of decoded weight at once
 constexpr int kMaxSplits = 32;
 enum Slot { kDecoded = 0, kActivations = 1, kPartial = 2 };
@@ -141,15 +139,16 @@ const TileKernels& tile_kernels(int bits) {
 
 void multiply_tiles(CudaDevice& device, Matrix x, const QuantTilesCuda& w, const float* bias,
                     Matrix y, TilePath path) {
-  if (path == TilePath::best) {
-    path = x.rows <= 8              ? TilePath::strips
-           : x.rows <= kTiledTokens ? TilePath::blocks
-                                    : TilePath::dense;
-  }
+  const bool warpgroups = has_warpgroups(device) && w.fits_halves;
+  if (path == TilePath::best) path = choose_path(x.rows, warpgroups);
   const QuantTilesCuda* const weight = &w;
   if (path == TilePath::strips && x.rows <= 8 &&
       try_strips(device, x, {&weight, 1}, bias, {&y, 1})) {
     return;
+  }
+  if (path == TilePath::warpgroups && warpgroups) {
+    const auto plan = plan_warpgroups(w.shape, x.rows, device.multiprocessors());
+    return multiply_warpgroups(device, x, w, bias, y, plan);
   }
   if (path != TilePath::dense && try_blocks(device, x, w, bias, y)) return;
   multiply_dense(device, x, w, bias, y);

@@ -6,6 +6,7 @@
 #include <span>
 
 #include "kernels/cuda/device.h"
+#include "kernels/cuda/product_plan.h"
 #include "kernels/cuda/weights.h"
 
 namespace awq::cuda {
@@ -69,12 +70,6 @@ struct TileKernels {
 extern const TileKernels kTileKernels2, kTileKernels3, kTileKernels4, kTileKernels8;
 const TileKernels& tile_kernels(int bits);
 
-enum class TilePath {
-  best,    ///< whichever was measured to be fastest for the shape
-  strips,  ///< up to 8 tokens
-  blocks,  ///< 64 tokens at a time
-  dense,   ///< decode to halves, cuBLAS
-};
 /// y = x w^T + bias by the given path; one that cannot take the shape gives way to the next.
 void multiply_tiles(CudaDevice& device, Matrix x, const QuantTilesCuda& w, const float* bias,
                     Matrix y, TilePath path = TilePath::best);
@@ -87,6 +82,11 @@ bool multiply_together(CudaDevice& device, Matrix x, std::span<const QuantTilesC
 /// Halves [padded_rows][padded_cols] of x, zeros beyond it; as activation_halves().
 void store_halves(CudaDevice& device, Matrix x, __half* y, int64_t padded_rows,
                   int64_t padded_cols);
+/// What the products of warpgroups take: halves [64-input half of a tile][padded_rows][64], zeros
+/// beyond x. Inputs 8 l + 2 q and 8 l + 2 q + 1, l = 0..3, of the c-th 32 are the 16-byte chunk
+/// 4 c + q, the order of the codes (quant_tiles.h); chunk i of a row lies at place i ^ row % 8.
+void store_warpgroup_inputs(CudaDevice& device, Matrix x, void* y, int64_t padded_rows,
+                            int64_t strip_tiles);
 /// Rows of x, contiguous, in bfloat16.
 void store_bfloats(CudaDevice& device, Matrix x, void* y);
 /// y[t, :] = bias, or 0 when null.
@@ -102,10 +102,11 @@ void multiply_float_rows(CudaDevice& device, Matrix x, const FloatWeightCuda& w,
 // ---- launching ----
 
 /// Launches with the right to start before the kernel ahead of it on the stream has ended
-/// (wait_for_previous() in tile_math.cuh) where the device knows that.
+/// (wait_for_previous() in tile_math.cuh) where the device knows that; `cluster` neighbours of the
+/// grid form a cluster.
 template <class... Parameters, class... Arguments>
-void launch(CudaDevice& device, const char* what, void (*kernel)(Parameters...), dim3 grid,
-            dim3 block, size_t shared, const Arguments&... arguments) {
+void launch_clusters(CudaDevice& device, const char* what, void (*kernel)(Parameters...), dim3 grid,
+                     dim3 block, size_t shared, int cluster, const Arguments&... arguments) {
   if (shared > 48 * 1024) {
     check(
         cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel),
@@ -116,12 +117,25 @@ void launch(CudaDevice& device, const char* what, void (*kernel)(Parameters...),
   config.gridDim = grid, config.blockDim = block;
   config.dynamicSmemBytes = shared;
   config.stream = device.stream();
-  cudaLaunchAttribute early = {};
-  early.id = cudaLaunchAttributeProgrammaticStreamSerialization;
-  early.val.programmaticStreamSerializationAllowed = 1;
-  config.attrs = &early;
-  config.numAttrs = device.compute_capability() >= 90 ? 1 : 0;
+  cudaLaunchAttribute attributes[2] = {};
+  const auto add = [&](cudaLaunchAttributeID id) -> cudaLaunchAttributeValue& {
+    attributes[config.numAttrs].id = id;
+    return attributes[config.numAttrs++].val;
+  };
+  config.attrs = attributes;
+  if (device.compute_capability() >= 90) {
+    add(cudaLaunchAttributeProgrammaticStreamSerialization)
+        .programmaticStreamSerializationAllowed = 1;
+  }
+  if (cluster > 1) {
+    add(cudaLaunchAttributeClusterDimension).clusterDim = {static_cast<unsigned>(cluster), 1, 1};
+  }
   check(cudaLaunchKernelEx(&config, kernel, static_cast<Parameters>(arguments)...), what);
+}
+template <class... Parameters, class... Arguments>
+void launch(CudaDevice& device, const char* what, void (*kernel)(Parameters...), dim3 grid,
+            dim3 block, size_t shared, const Arguments&... arguments) {
+  launch_clusters(device, what, kernel, grid, block, shared, 1, arguments...);
 }
 
 }  // namespace awq::cuda

@@ -34,6 +34,7 @@ class QuantTilesCuda : public CudaWeight {
   const uint8_t* meta() const { return meta_buffer.as<uint8_t>(); }
 
   TileShape shape;
+  bool fits_halves = true;  ///< no weight is beyond the range of half
   DeviceBuffer code_buffer, meta_buffer;
 };
 
