@@ -13,6 +13,7 @@ namespace {
 struct BenchArguments {
   ModelOptions model;
   int64_t prompt = 512, tokens = 128, repetitions = 5, batch = 1;
+  int64_t depth = 0;
   SyntheticOptions synthetic;
   std::string protocol = "plain";
 };
@@ -72,7 +73,17 @@ Measurement measure(std::string test, int64_t tokens, double bytes_per_token, in
 
 // Of the cache when decoding is done.
 int64_t decoded_positions(const BenchArguments& options) {
-  return options.tokens + 1 + (options.protocol == "tinychat" ? kTinyChatPrompt : 0);
+  return options.tokens + 1 + options.depth +
+         (options.protocol == "tinychat" ? kTinyChatPrompt : 0);
+}
+
+// Of the keys and values that a token reads on average, where there is a context to begin with.
+double key_bytes(const Arch& arch, const BenchArguments& options) {
+  if (options.depth == 0) return 0;
+  const auto position = static_cast<double>(options.depth) + static_cast<double>(options.tokens) / 2;
+  const Sizes& sizes = arch.sizes;
+  return position * 2 * sizeof(uint16_t) *
+         static_cast<double>(sizes.layers * sizes.kv_heads * sizes.head_dim);
 }
 
 std::vector<int32_t> prompt_ids(int64_t count, int64_t vocab) {
@@ -130,9 +141,11 @@ std::vector<Measurement> run(Engine& engine, const BenchArguments& options) {
   } else if (options.tokens > 0) {
     std::vector<int32_t> answers(static_cast<size_t>(options.tokens));
     const int32_t first = 1 % static_cast<int32_t>(arch.sizes.vocab);
-    const auto before = prompt_ids(tinychat ? kTinyChatPrompt : 0, arch.sizes.vocab);
+    const auto before = prompt_ids(tinychat ? kTinyChatPrompt : options.depth, arch.sizes.vocab);
+    const std::string depth = options.depth > 0 ? cat("@d", options.depth) : "";
     results.push_back(measure(
-        cat(tinychat ? "tinychat" : "tg", options.tokens), options.tokens, weights,
+        cat(tinychat ? "tinychat" : "tg", options.tokens, depth), options.tokens,
+        weights + key_bytes(arch, options),
         options.repetitions, engine.device(),
         [&] {
           cache.truncate(0);
@@ -153,8 +166,8 @@ Status report(Engine& engine, const BenchArguments& options, double load_seconds
   const std::vector<Measurement> results = run(engine, options);
   Json list = Json::array();
   std::string table =
-      "| test | tokens/s | ms/token | GB/s | read roof GB/s | % of roof |\n"
-      "|---|---:|---:|---:|---:|---:|\n";
+      "| test | tokens/s | ms/token | GB/s | read roof GB/s | % of roof | plan |\n"
+      "|---|---:|---:|---:|---:|---:|---|\n";
   for (const Measurement& m : results) {
     const double percent = 100 * m.gb_per_second() * 1e9 / m.roof;
     list.push_back({{"test", m.test},
@@ -173,7 +186,8 @@ Status report(Engine& engine, const BenchArguments& options, double load_seconds
                     {"peak_rss_bytes", results.front().peak}});
     table += cat("| ", m.test, " | ", fixed(m.tokens_per_second, 1), " ± ", fixed(m.stddev, 1),
                  " | ", fixed(m.ms_per_token, 3), " | ", fixed(m.gb_per_second(), 2), " | ",
-                 fixed(m.roof / 1e9, 1), " | ", fixed(percent, 1), " |\n");
+                 fixed(m.roof / 1e9, 1), " | ", fixed(percent, 1), " | ",
+                 m.plan.empty() ? "op by op" : m.plan, " |\n");
   }
   if (options.model.json) return print_json(list);
   const std::string random =
@@ -183,11 +197,15 @@ Status report(Engine& engine, const BenchArguments& options, double load_seconds
 
 Status bench(BenchArguments& options) {
   if (options.protocol == "tinychat") {
-    if (options.batch > 1) {
-      return usage_error("--protocol tinychat decodes one sequence; leave --batch out");
+    if (options.batch > 1 || options.depth > 0) {
+      return usage_error("--protocol tinychat decodes one sequence from an empty context; leave --batch "
+                         "and --depth out");
     }
     options.prompt = 0;
     options.tokens = kTinyChatTokens;
+  }
+  if (options.batch > 1 && options.depth > 0) {
+    return usage_error("--depth is for one sequence; leave --batch out");
   }
   if (options.synthetic.shape.empty()) {
     if (options.model.model.empty()) return usage_error("give a MODEL or --synthetic SHAPE");
@@ -236,6 +254,9 @@ void add_bench(CLI::App& app, Outcome& outcome) {
           "tinychat: 200 tokens after a prompt of 4, as in figure 5 of the AWQ paper (-p and "
           "-n do not count)")
       ->check(CLI::IsMember({"plain", "tinychat"}))
+      ->capture_default_str();
+  verb->add_option("-d,--depth", options->depth, "decode behind a context of N tokens (their keys count)")
+      ->check(CLI::Range(int64_t{0}, int64_t{1} << 20))
       ->capture_default_str();
   verb->add_option("-b,--batch", options->batch, "decode this many sequences at once")
       ->check(CLI::Range(int64_t{1}, int64_t{4096}))

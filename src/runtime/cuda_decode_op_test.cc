@@ -107,6 +107,9 @@ Model shaped_model(const DecoderShape& shape, const Ops& ops) {
 class CudaDecodeShapes : public CudaDecode, public testing::WithParamInterface<DecoderShape> {};
 
 TEST_P(CudaDecodeShapes, PersistentKernelEqualsTheWalk) {
+  // Weights of 16 bits meet activations rounded to halves (11 bits, at each of a layer's matrices),
+  // the walk's stay f32; codes meet fixed point of 16 bits.
+  const double tolerance = GetParam().bits == 16 ? 4e-3 : 2e-3;
   const Model model = shaped_model(GetParam(), cuda);
   Engine engine(model), walker(model);
   KvCache planned(*device, model.arch, 3000, DType::f16),
@@ -131,7 +134,7 @@ TEST_P(CudaDecodeShapes, PersistentKernelEqualsTheWalk) {
       const Feed feed{&walked, {&token, 1}};
       const auto want = copy(walker, walker.logits(walker.forward({&feed, 1})));
       const auto got = copy(engine, engine.decode(planned, token));
-      ASSERT_LT(error(got, want), 2e-3) << "position " << walked.length() - 1;
+      ASSERT_LT(error(got, want), tolerance) << "position " << walked.length() - 1;
     }
   }
   // Greedy across launches, against step by step.
