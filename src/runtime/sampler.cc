@@ -52,24 +52,26 @@ std::vector<TokenProbability> top_logprobs(std::span<const float> logits, int64_
 
 double Sampler::uniform() { return static_cast<double>(random_() >> 11) * 0x1p-53; }
 
-// Best first into candidates_: the `keep` best of all tokens, penalties applied.
-void Sampler::collect(std::span<const float> logits, std::span<const int32_t> history,
-                      size_t keep) {
-  const bool penalised = options_.repeat_penalty != 1 && !history.empty();
-  if (penalised) {
-    seen_.resize(logits.size());
-    const size_t reach = std::min<size_t>(history.size(), static_cast<size_t>(options_.repeat_last));
-    recent_ = history.subspan(history.size() - reach);
-    for (const int32_t id : recent_) seen_[static_cast<size_t>(id)] = 1;
+// The logits with the penalty on what was said lately.
+std::span<const float> Sampler::penalised(std::span<const float> logits,
+                                          std::span<const int32_t> history) {
+  if (options_.repeat_penalty == 1 || history.empty()) return logits;
+  adjusted_.assign(logits.begin(), logits.end());
+  const size_t reach = std::min<size_t>(history.size(), static_cast<size_t>(options_.repeat_last));
+  for (const int32_t id : history.subspan(history.size() - reach)) {
+    const double logit = logits[static_cast<size_t>(id)];  // once, however often it was said
+    adjusted_[static_cast<size_t>(id)] = static_cast<float>(
+        logit > 0 ? logit / options_.repeat_penalty : logit * options_.repeat_penalty);
   }
+  return adjusted_;
+}
+
+// The `keep` best of all tokens into candidates_, best first, with their weights.
+void Sampler::collect_best(std::span<const float> logits, size_t keep) {
   // A heap whose front is the worst of the kept: most tokens cost one comparison.
   candidates_.clear();
   for (size_t i = 0; i < logits.size(); ++i) {
-    TokenProbability token{static_cast<int32_t>(i), logits[i]};
-    if (penalised && seen_[i] != 0) {
-      token.logprob = token.logprob > 0 ? token.logprob / options_.repeat_penalty
-                                        : token.logprob * options_.repeat_penalty;
-    }
+    const TokenProbability token{static_cast<int32_t>(i), logits[i]};
     if (candidates_.size() < keep) {
       candidates_.push_back(token);
       if (candidates_.size() == keep) std::make_heap(candidates_.begin(), candidates_.end(), better);
@@ -80,48 +82,81 @@ void Sampler::collect(std::span<const float> logits, std::span<const int32_t> hi
     }
   }
   std::sort(candidates_.begin(), candidates_.end(), better);
-  if (penalised) {
-    for (const int32_t id : recent_) seen_[static_cast<size_t>(id)] = 0;
+  const double best = candidates_.front().logprob;
+  for (TokenProbability& token : candidates_) {
+    token.logprob = std::exp((token.logprob - best) / options_.temperature);
   }
 }
 
-Result<int32_t> Sampler::sample(std::span<const float> logits, std::span<const int32_t> history) {
-  bool finite = false;
-  for (size_t i = 0; i < logits.size(); ++i) {
-    if (std::isnan(logits[i]) || logits[i] > 1e30f) {
-      return runtime_error(cat("the model gave the logit ", logits[i], " for token ", i,
-                               "; its weights or activations overflow"));
+// The tokens whose weight is `least` or more, best first.
+void Sampler::collect_above(double least) {
+  candidates_.clear();
+  for (size_t i = 0; i < weights_.size(); ++i) {
+    if (weights_[i] >= least && weights_[i] > 0) {
+      candidates_.push_back({static_cast<int32_t>(i), weights_[i]});
     }
-    finite |= std::isfinite(logits[i]);
   }
-  if (!finite) return runtime_error("the model gave no finite logit");
-  if (options_.temperature == 0) {
-    collect(logits, history, 1);
-    return candidates_.front().id;
-  }
-  size_t keep = logits.size();
-  if (options_.top_k > 0) keep = std::min<size_t>(keep, static_cast<size_t>(options_.top_k));
-  collect(logits, history, keep);
+  std::sort(candidates_.begin(), candidates_.end(), better);
+}
 
-  // Probabilities at this temperature, best first.
-  std::vector<double> weight(candidates_.size());
-  double sum = 0;
-  for (size_t i = 0; i < weight.size(); ++i) {
-    weight[i] = std::exp((candidates_[i].logprob - candidates_[0].logprob) / options_.temperature);
-    sum += weight[i];
-  }
+// Draws from the candidates that top-p and min-p keep, `sum` being the weight of all tokens. Nothing
+// when the answer may lie beyond the candidates, which hold every weight of `least` or more.
+std::optional<int32_t> Sampler::draw(double u, double sum, double least) const {
+  const bool all_kept = options_.top_p >= 1 && options_.min_p <= 0;
   double kept_sum = 0;
   size_t kept = 0;
-  while (kept < weight.size()) {
-    if (kept > 0 && (kept_sum >= options_.top_p * sum || weight[kept] < options_.min_p)) break;
-    kept_sum += weight[kept++];
+  bool bounded = least <= options_.min_p;  // the rest is below min-p, or there is none
+  while (kept < candidates_.size()) {
+    const double weight = candidates_[kept].logprob;
+    if (kept > 0 && (kept_sum >= options_.top_p * sum || weight < options_.min_p)) {
+      bounded = true;
+      break;
+    }
+    kept_sum += weight;
+    ++kept;
   }
-  double draw = uniform() * kept_sum;
+  if (!bounded && !all_kept) return std::nullopt;
+  double rest = u * (all_kept ? sum : kept_sum);
   for (size_t i = 0; i < kept; ++i) {
-    draw -= weight[i];
-    if (draw < 0) return candidates_[i].id;
+    rest -= candidates_[i].logprob;
+    if (rest < 0) return candidates_[i].id;
   }
-  return candidates_[kept - 1].id;
+  return bounded ? std::optional(candidates_[kept - 1].id) : std::nullopt;
+}
+
+Result<int32_t> Sampler::sample(std::span<const float> all, std::span<const int32_t> history) {
+  bool finite = false;
+  for (size_t i = 0; i < all.size(); ++i) {
+    if (std::isnan(all[i]) || all[i] > 1e30f) {
+      return runtime_error(cat("the model gave the logit ", all[i], " for token ", i,
+                               "; its weights or activations overflow"));
+    }
+    finite |= std::isfinite(all[i]);
+  }
+  if (!finite) return runtime_error("the model gave no finite logit");
+  const std::span<const float> logits = penalised(all, history);
+  const auto best = std::max_element(logits.begin(), logits.end());  // the first of equals
+  if (options_.temperature == 0) return static_cast<int32_t>(best - logits.begin());
+  const double u = uniform();
+  if (options_.top_k > 0 && static_cast<size_t>(options_.top_k) < logits.size()) {
+    collect_best(logits, static_cast<size_t>(options_.top_k));
+    double sum = 0;
+    for (const TokenProbability& token : candidates_) sum += token.logprob;
+    return *draw(u, sum, 0);
+  }
+  // Without a sort of the whole vocabulary: almost always a few hundred tokens hold the answer.
+  weights_.resize(logits.size());
+  double sum = 0;
+  for (size_t i = 0; i < logits.size(); ++i) {
+    const double power = (static_cast<double>(logits[i]) - *best) / options_.temperature;
+    weights_[i] = std::exp(static_cast<float>(std::max(power, -1e4)));
+    sum += weights_[i];
+  }
+  constexpr double kStep = 1.0 / 256;
+  for (double least = kStep;; least = least < 1e-30 ? 0 : least * kStep) {
+    collect_above(least);
+    if (const auto id = draw(u, sum, least)) return *id;
+  }
 }
 
 }  // namespace awq

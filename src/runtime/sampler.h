@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <random>
 #include <span>
 #include <vector>
@@ -38,13 +39,16 @@ class Sampler {
 
  private:
   double uniform();
-  void collect(std::span<const float> logits, std::span<const int32_t> history, size_t keep);
+  std::span<const float> penalised(std::span<const float> logits, std::span<const int32_t> history);
+  void collect_best(std::span<const float> logits, size_t keep);
+  void collect_above(double least);
+  std::optional<int32_t> draw(double u, double sum, double least) const;
 
   SamplerOptions options_;
   std::mt19937_64 random_;
-  std::vector<TokenProbability> candidates_;
-  std::vector<uint8_t> seen_;        ///< [vocab], all zero between calls
-  std::span<const int32_t> recent_;
+  std::vector<TokenProbability> candidates_;  ///< `logprob` holds the weight, 1 for the best
+  std::vector<float> weights_;                ///< [vocab]
+  std::vector<float> adjusted_;               ///< [vocab], the logits under a penalty
 };
 
 /// The `count` most likely tokens with their natural-log probabilities, best first.

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <map>
@@ -49,6 +50,60 @@ TEST(Sampler, TopKTopPMinPCutTheTail) {
   EXPECT_EQ(draws(options, kLogits).size(), 2u);
   options.min_p = 1;
   EXPECT_EQ(draws(options, kLogits).size(), 1u);
+}
+
+// Sorts everything, and draws with the same random numbers.
+int32_t by_sorting(const SamplerOptions& options, const std::vector<float>& logits, double u) {
+  std::vector<std::pair<double, int32_t>> tokens;
+  const float best = *std::max_element(logits.begin(), logits.end());
+  for (size_t i = 0; i < logits.size(); ++i) {
+    const double power = (static_cast<double>(logits[i]) - best) / options.temperature;
+    tokens.push_back({std::exp(static_cast<float>(power)), static_cast<int32_t>(i)});
+  }
+  std::stable_sort(tokens.begin(), tokens.end(),
+                   [](const auto& a, const auto& b) { return a.first > b.first; });
+  if (options.top_k > 0) tokens.resize(std::min(tokens.size(), static_cast<size_t>(options.top_k)));
+  double sum = 0, kept_sum = 0;
+  for (const auto& token : tokens) sum += token.first;
+  size_t kept = 0;
+  for (; kept < tokens.size(); kept_sum += tokens[kept++].first) {
+    if (kept == 0) continue;
+    if (kept_sum >= options.top_p * sum || tokens[kept].first < options.min_p) break;
+  }
+  double rest = u * kept_sum;
+  for (size_t i = 0; i < kept; ++i) {
+    rest -= tokens[i].first;
+    if (rest < 0) return tokens[i].second;
+  }
+  return tokens[kept - 1].second;
+}
+
+TEST(Sampler, EqualsSortingTheWholeVocabulary) {
+  std::mt19937_64 random(5), data(6);
+  std::normal_distribution<float> normal(0, 3);
+  std::vector<float> logits(3000);
+  int equal = 0, total = 0;
+  for (const double temperature : {0.3, 1.0, 5.0}) {
+    for (const double top_p : {1.0, 0.999, 0.9, 0.1}) {
+      for (const double min_p : {0.0, 1e-4, 0.05}) {
+        for (const int64_t top_k : {int64_t{0}, int64_t{40}}) {
+          SamplerOptions options;
+          options.temperature = temperature;
+          options.top_p = top_p;
+          options.min_p = min_p;
+          options.top_k = top_k;
+          Sampler sampler(options);
+          std::mt19937_64 same(options.seed);
+          for (int i = 0; i < 20; ++i, ++total) {
+            for (float& logit : logits) logit = normal(data);
+            const double u = static_cast<double>(same() >> 11) * 0x1p-53;
+            equal += *sampler.sample(logits, {}) == by_sorting(options, logits, u);
+          }
+        }
+      }
+    }
+  }
+  EXPECT_GE(equal, total - 2);  // sums in another order may move a border by an ulp
 }
 
 TEST(Sampler, RepeatPenaltyLowersWhatWasSaid) {
