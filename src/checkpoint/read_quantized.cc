@@ -37,12 +37,13 @@ struct PackedTensors {
 
 Result<PackedTensors> find_packed(const Checkpoint& checkpoint, std::string_view module,
                                   const QuantizationConfig& config, int64_t out, int64_t in) {
-  if (const Status status = check_packable(config.packed, config.format, out, in, module);
+  const QuantFormat format = module_format(checkpoint, module, config, in);
+  if (const Status status = check_packable(config.packed, format, out, in, module);
       !status.ok()) {
     // What a command line could fix is a corrupt file here.
     return bad_input(cat(printable(checkpoint.path()), ": ", status.error().message));
   }
-  const auto wanted = packed_tensors(config.packed, config.format, out, in, module);
+  const auto wanted = packed_tensors(config.packed, format, out, in, module);
   PackedTensors tensors;
   AWQ_ASSIGN(tensors.qweight, need(checkpoint, wanted[0]));
   AWQ_ASSIGN(tensors.qzeros, need(checkpoint, wanted[1]));
@@ -122,13 +123,14 @@ Result<QuantWeight> read_quantized(const Checkpoint& checkpoint, std::string_vie
   std::vector<int32_t> code_storage, zero_storage;
   const int32_t* codes = words_of(*tensors.qweight, code_storage);
   const int32_t* zeros = words_of(*tensors.qzeros, zero_storage);
+  const QuantFormat format = module_format(checkpoint, module, config, in);
   QuantWeight weight;
   if (config.packed == PackedFormat::awq_gemm) {
-    weight = unpack_awq(codes, zeros, scales.data(), config.format, out, in);
+    weight = unpack_awq(codes, zeros, scales.data(), format, out, in);
   } else {
-    AWQ_TRY(check_group_index(checkpoint, module, config.format, in));
-    weight = unpack_gptq(codes, zeros, scales.data(), config.format, out, in, config.gptq_v2);
-    if (config.format.symmetric) settle_version(weight);
+    AWQ_TRY(check_group_index(checkpoint, module, format, in));
+    weight = unpack_gptq(codes, zeros, scales.data(), format, out, in, config.gptq_v2);
+    if (format.symmetric) settle_version(weight);
   }
   AWQ_TRY(checkpoint.check_unchanged());
   return weight;

@@ -13,7 +13,8 @@ struct InspectOptions {
 std::string quantization_name(const TensorReader& reader) {
   if (reader.quantization()) {
     const bool gptq = reader.quantization()->packed == PackedFormat::gptq;
-    return cat(gptq ? "gptq " : "awq ", format_name(reader.quantization()->format));
+    return cat(gptq ? "gptq " : "awq ", format_name(reader.quantization()->format),
+               reader.quantization()->mixed ? ", mixed" : "");
   }
   // The most common stored type of the blocks' linears.
   const TensorInfo* tensor = reader.checkpoint().find(

@@ -22,13 +22,15 @@ std::vector<float> scale_for_exponent(std::span<const float> mean_abs, double ex
 }
 
 GroupLoss hessian_group_loss(const Arch& arch, const FoldGroup& group, const FloatBlock& block,
-                             const BlockStatistics& statistics, const QuantFormat& format,
-                             const Ops& ops, Arithmetic arithmetic) {
+                             const BlockStatistics& statistics, const FormatPlan& formats,
+                             int64_t layer, const Ops& ops, Arithmetic arithmetic) {
   const InputStatistics& input = statistics.at(input_slot(arch.block, group.consumers.front()));
   auto losses = std::make_shared<std::vector<RoundingLoss>>();
   double energy = 0;
   for (const Slot slot : group.consumers) {
-    losses->emplace_back(ops, input.gram, block[slot].weight, format, arithmetic);
+    const auto format = formats.of(layer, slot);
+    if (!format) continue;
+    losses->emplace_back(ops, input.gram, block[slot].weight, *format, arithmetic);
     energy += losses->back().energy();
   }
   energy = std::max(energy, 1e-30);
@@ -43,7 +45,7 @@ bool inspects_module(const FoldGroup& group) { return group.into == FoldInto::no
 
 GroupLoss module_group_loss(const Arch& arch, const FoldGroup& group, const FloatBlock& block,
                             int64_t layer, Calibration& calibration,
-                            const Calibration::ModuleInputs& inputs, const QuantFormat& format,
+                            const Calibration::ModuleInputs& inputs, const FormatPlan& formats,
                             const Ops& ops, Arithmetic arithmetic) {
   const bool attention = group.consumers.front() == Slot::q;
   const std::vector<float>& normed = attention ? inputs.attention : inputs.ffn;
@@ -54,10 +56,12 @@ GroupLoss module_group_loss(const Arch& arch, const FoldGroup& group, const Floa
   for (const float y : *expected) energy += double{y} * y;
   return [=, &block, &calibration, &normed, &ops](const std::vector<float>& columns) {
     for (const Slot slot : group.consumers) {
+      const auto format = formats.of(layer, slot);
+      if (!format) continue;
       FloatTensor rounded = block[slot].weight;
       ops.device->pool().parallel_for(rounded.shape[0], 16, [&](int64_t begin, int64_t end) {
         for (int64_t row = begin; row < end; ++row) {
-          rounded_row(block[slot].weight, row, columns, format, arithmetic,
+          rounded_row(block[slot].weight, row, columns, *format, arithmetic,
                       rounded.values.data() + row * rounded.shape[1]);
         }
       });

@@ -4,6 +4,17 @@
 
 namespace awq {
 
+static constexpr std::string_view kMethodNames[] = {"rtn", "awq", "gptq", "awq+gptq"};
+
+std::string_view method_name(Method method) { return kMethodNames[static_cast<size_t>(method)]; }
+
+Result<Method> parse_method(std::string_view name) {
+  for (size_t i = 0; i < std::size(kMethodNames); ++i) {
+    if (kMethodNames[i] == name) return static_cast<Method>(i);
+  }
+  return usage_error(cat("--method ", printable(name), ": expected rtn, awq, gptq or awq+gptq"));
+}
+
 static bool divides_all(const Arch& arch, int64_t group) {
   for (const Linear& linear : block_linears(arch.block)) {
     if (linear_shape(arch, linear)[1] % group != 0) return false;
@@ -19,17 +30,27 @@ Result<int64_t> auto_group(const Arch& arch) {
                      "use --group none");
 }
 
-Status check_format(const Arch& arch, const QuantFormat& format) {
-  for (const Linear& linear : block_linears(arch.block)) {
-    const Shape shape = linear_shape(arch, linear);
-    if (format.group > 0 && shape[1] % format.group != 0) {
-      const auto fit = auto_group(arch);
-      return usage_error(cat("--group ", format.group, " does not divide the ", shape[1],
-                             " inputs of ", slot_name(linear.slot), "; use --group ",
-                             fit.ok() ? cat(*fit) : std::string("none")));
+static Status check_linear_format(const Arch& arch, const FormatPlan& formats, const Linear& linear,
+                                  const QuantFormat& format) {
+  const Shape shape = linear_shape(arch, linear);
+  if (format.group > 0 && shape[1] % format.group != 0) {
+    const auto fit = auto_group(arch);
+    return usage_error(cat("--group ", format.group, " does not divide the ", shape[1],
+                           " inputs of ", slot_name(linear.slot), "; use --group ",
+                           fit.ok() ? cat(*fit) : std::string("none")));
+  }
+  return check_packable(formats.packed(), format, shape[0], shape[1], slot_name(linear.slot));
+}
+
+Status check_formats(const Arch& arch, const FormatPlan& formats) {
+  for (int64_t layer = 0; layer < arch.sizes.layers; ++layer) {
+    for (const Linear& linear : block_linears(arch.block)) {
+      const auto format = formats.of(layer, linear.slot);
+      if (format) AWQ_TRY(check_linear_format(arch, formats, linear, *format));
     }
-    AWQ_TRY(check_packable(packed_format_for(format), format, shape[0], shape[1],
-                           slot_name(linear.slot)));
+  }
+  if (const auto head = formats.head()) {
+    AWQ_TRY(check_linear_format(arch, formats, arch.lm_head, *head));
   }
   return {};
 }
