@@ -69,7 +69,8 @@ std::string foreign_entry(const std::string& directory) {
   for (const auto& entry : fs::directory_iterator(directory, code)) {
     const std::string name = entry.path().filename();
     const bool weights = name.rfind("model", 0) == 0 && entry.path().extension() == ".safetensors";
-    const bool known = weights || name == kMarker ||
+    const bool known = weights || name == kMarker || name == OutputDirectory::kJournal ||
+                       name == OutputDirectory::kJournalTokens ||
                        std::find(std::begin(kOurs), std::end(kOurs), name) != std::end(kOurs);
     if (!known || !entry.is_regular_file(code) || entry.is_symlink(code)) return name;
   }
@@ -193,7 +194,8 @@ OutputDirectory::Impl::~Impl() {
 }
 
 Result<OutputDirectory> OutputDirectory::create(const std::string& target, bool overwrite,
-                                                const std::vector<std::string>& inputs) {
+                                                const std::vector<std::string>& inputs,
+                                                bool resume) {
   auto impl = std::make_unique<Impl>();
   impl->target = without_slashes(target);
   impl->overwrite = overwrite;
@@ -211,7 +213,9 @@ Result<OutputDirectory> OutputDirectory::create(const std::string& target, bool 
                            " is locked by another process "
                            "that writes it, or is not a directory"));
   }
-  AWQ_TRY(clear_partial(impl->partial));
+  const bool left = file_exists(path_join(impl->partial, kMarker)) &&
+                    file_exists(path_join(impl->partial, kJournal));
+  if (!(resume && left)) AWQ_TRY(clear_partial(impl->partial));
   impl->remove = true;
   return OutputDirectory(std::move(impl));
 }
@@ -219,6 +223,8 @@ Result<OutputDirectory> OutputDirectory::create(const std::string& target, bool 
 std::string OutputDirectory::file(std::string_view name) const {
   return name.empty() ? impl_->partial : path_join(impl_->partial, name);
 }
+
+void OutputDirectory::keep() { impl_->remove = false; }
 
 Status OutputDirectory::commit() {
   AWQ_TRY(sync_directory(impl_->partial));
@@ -231,7 +237,9 @@ Status OutputDirectory::commit() {
   impl_->remove = false;
   std::error_code ignored;
   if (replace) remove_marked(impl_->partial);
-  fs::remove(path_join(impl_->target, kMarker), ignored);
+  for (const char* name : {kJournal, kJournalTokens, kMarker}) {
+    fs::remove(path_join(impl_->target, name), ignored);
+  }
   const size_t slash = impl_->target.rfind('/');
   return sync_directory(slash == std::string::npos ? "."
                         : slash == 0               ? "/"

@@ -45,7 +45,53 @@ Status read_sizes(const Json& json, std::string_view where, QuantizationConfig& 
   return {};
 }
 
+// GPTQModel's exceptions: "+:<regex>" with what differs, "-:<regex>" for modules that stay in float.
+// Only their bits may differ, which the shapes of their tensors tell.
+Status read_dynamic(const Json& json, std::string_view where, QuantizationConfig& config) {
+  const auto dynamic = json.find("dynamic");
+  if (dynamic == json.end() || dynamic->is_null()) return {};
+  if (!dynamic->is_object()) return bad_input(cat(where, ": dynamic: expected an object"));
+  for (const auto& [pattern, values] : dynamic->items()) {
+    if (pattern.rfind("-:", 0) == 0) continue;
+    if (!values.is_object()) {
+      return bad_input(cat(where, ": dynamic ", printable(pattern, 80), ": expected an object"));
+    }
+    for (const auto& [key, value] : values.items()) {
+      const bool same = key == "group_size" && value == (config.format.group == 0
+                                                             ? int64_t{-1}
+                                                             : config.format.group);
+      if (key == "bits" || same || (key == "sym" && value == config.format.symmetric)) continue;
+      return bad_input(cat(where, ": dynamic ", printable(pattern, 80), " changes ",
+                           printable(key, 40), "; only modules of other bits are read"));
+    }
+    config.mixed = true;
+  }
+  return {};
+}
+
+// `text` as a regular expression for itself.
+std::string escaped(std::string_view text) {
+  std::string out;
+  for (const char c : text) {
+    if (c == '.') out += '\\';
+    out += c;
+  }
+  return out;
+}
+
 }  // namespace
+
+QuantFormat module_format(const Checkpoint& checkpoint, std::string_view module,
+                          const QuantizationConfig& config, int64_t in) {
+  QuantFormat format = config.format;
+  if (!config.mixed) return format;
+  const TensorInfo* words = checkpoint.find(cat(module, ".qweight"));
+  if (words == nullptr || words->shape.rank() != 2) return format;
+  for (const int bits : {2, 3, 4, 8}) {
+    if (words->shape[0] * 32 == in * bits) format.bits = bits;
+  }
+  return format;
+}
 
 Result<std::optional<QuantizationConfig>> QuantizationConfig::from_json(const Json& config,
                                                                         std::string_view origin) {
@@ -75,6 +121,7 @@ Result<std::optional<QuantizationConfig>> QuantizationConfig::from_json(const Js
                            "\" is not read; gptq and gptq_v2 are"));
     }
     result.gptq_v2 = format == "gptq_v2";
+    AWQ_TRY(read_dynamic(json, where, result));
   } else {
     return bad_input(cat(where, ": quant_method \"", printable(method, 40),
                          "\" is not read; awq and gptq are, quantize the float model instead"));
@@ -86,16 +133,23 @@ Result<std::optional<QuantizationConfig>> QuantizationConfig::from_json(const Js
 Json QuantizationConfig::to_json() const {
   const int64_t group = format.group == 0 ? -1 : format.group;
   if (packed == PackedFormat::awq_gemm) {
+    Json kept;  // null where there are none
+    for (const auto& [module, bits] : exceptions) kept.push_back(module);
     return {{"quant_method", "awq"}, {"bits", format.bits}, {"group_size", group},
-            {"zero_point", true},    {"version", "gemm"},   {"modules_to_not_convert", nullptr}};
+            {"zero_point", true},    {"version", "gemm"},   {"modules_to_not_convert", kept}};
   }
-  return {{"quant_method", "gptq"},
-          {"bits", format.bits},
-          {"group_size", group},
-          {"desc_act", false},
-          {"sym", format.symmetric},
-          {"lm_head", false},
-          {"checkpoint_format", writes_gptq_v2(format) ? "gptq_v2" : "gptq"}};
+  Json json = {{"quant_method", "gptq"},
+               {"bits", format.bits},
+               {"group_size", group},
+               {"desc_act", false},
+               {"sym", format.symmetric},
+               {"lm_head", head},
+               {"checkpoint_format", writes_gptq_v2(format) ? "gptq_v2" : "gptq"}};
+  for (const auto& [module, bits] : exceptions) {
+    const std::string pattern = cat(bits == 0 ? "-:" : "+:", "^", escaped(module), "$");
+    json["dynamic"][pattern] = bits == 0 ? Json::object() : Json({{"bits", bits}});
+  }
+  return json;
 }
 
 PackedFormat packed_format_for(const QuantFormat& format) {
@@ -147,6 +201,23 @@ Status write_packed(SafetensorsWriter& writer, PackedFormat packed, std::string_
     groups[k] = static_cast<int32_t>(static_cast<int64_t>(k) / size);
   }
   return writer.write(cat(module, ".g_idx"), groups.data(), groups.size() * 4);
+}
+
+Result<QuantWeight> read_packed(const SafetensorsWriter& writer, PackedFormat packed,
+                                const QuantFormat& format, int64_t out, int64_t in,
+                                std::string_view module) {
+  const auto tensors = packed_tensors(packed, format, out, in, module);
+  const auto elements = [&](size_t i) { return static_cast<size_t>(tensors[i].shape.elements()); };
+  std::vector<int32_t> codes(elements(0)), zeros(elements(1));
+  std::vector<uint16_t> scales(elements(2));
+  AWQ_TRY(writer.read_back(tensors[0].name, codes.data(), codes.size() * 4));
+  AWQ_TRY(writer.read_back(tensors[1].name, zeros.data(), zeros.size() * 4));
+  AWQ_TRY(writer.read_back(tensors[2].name, scales.data(), scales.size() * 2));
+  if (packed == PackedFormat::awq_gemm) {
+    return unpack_awq(codes.data(), zeros.data(), scales.data(), format, out, in);
+  }
+  return unpack_gptq(codes.data(), zeros.data(), scales.data(), format, out, in,
+                     writes_gptq_v2(format));
 }
 
 }  // namespace awq

@@ -22,6 +22,11 @@ struct QuantizationConfig {
   PackedFormat packed = PackedFormat::awq_gemm;
   QuantFormat format;
   bool gptq_v2 = false;  ///< zeros stored as they are, not minus one
+  /// Modules have bit widths of their own ("dynamic"): read from the shape of their qweight.
+  bool mixed = false;
+  /// To be written: the modules whose bits are not format.bits; 0: kept in float.
+  std::vector<std::pair<std::string, int>> exceptions;
+  bool head = false;  ///< to be written: the head is quantized
 
   /// Nothing when the model is not quantized; an error for methods that are not read.
   static Result<std::optional<QuantizationConfig>> from_json(const Json& config,
@@ -37,11 +42,20 @@ PackedFormat packed_format_for(const QuantFormat& format);
 Status check_packable(PackedFormat packed, const QuantFormat& format, int64_t out, int64_t in,
                       std::string_view module);
 
+/// The format of `module`, which has `in` inputs: the config's, or its own where they are mixed.
+QuantFormat module_format(const Checkpoint& checkpoint, std::string_view module,
+                          const QuantizationConfig& config, int64_t in);
+
 /// The tensors of one packed module: declarations and, after pack(), their bytes.
 std::vector<TensorDeclaration> packed_tensors(PackedFormat packed, const QuantFormat& format,
                                               int64_t out, int64_t in, std::string_view module);
 Status write_packed(SafetensorsWriter& writer, PackedFormat packed, std::string_view module,
                     const QuantWeight& weight);
+
+/// What write_packed() wrote, in this run or an earlier one.
+Result<QuantWeight> read_packed(const SafetensorsWriter& writer, PackedFormat packed,
+                                const QuantFormat& format, int64_t out, int64_t in,
+                                std::string_view module);
 
 /// Whether a symmetric or asymmetric GPTQ checkpoint of ours stores zeros as they are (version 2).
 /// Version 1 cannot hold the zero 0, which only asymmetric weights have.

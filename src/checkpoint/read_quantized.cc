@@ -37,12 +37,13 @@ struct PackedTensors {
 
 Result<PackedTensors> find_packed(const Checkpoint& checkpoint, std::string_view module,
                                   const QuantizationConfig& config, int64_t out, int64_t in) {
-  if (const Status status = check_packable(config.packed, config.format, out, in, module);
+  const QuantFormat format = module_format(checkpoint, module, config, in);
+  if (const Status status = check_packable(config.packed, format, out, in, module);
       !status.ok()) {
     // What a command line could fix is a corrupt file here.
     return bad_input(cat(printable(checkpoint.path()), ": ", status.error().message));
   }
-  const auto wanted = packed_tensors(config.packed, config.format, out, in, module);
+  const auto wanted = packed_tensors(config.packed, format, out, in, module);
   PackedTensors tensors;
   AWQ_ASSIGN(tensors.qweight, need(checkpoint, wanted[0]));
   AWQ_ASSIGN(tensors.qzeros, need(checkpoint, wanted[1]));
@@ -121,18 +122,18 @@ Result<PackedQuant> read_packed(const Checkpoint& checkpoint, std::string_view m
   AWQ_ASSIGN(const std::vector<uint16_t> scales, read_scales(checkpoint, *tensors.scales));
   std::vector<int32_t> zero_storage;
   const int32_t* zeros = words_of(*tensors.qzeros, zero_storage);
+  const QuantFormat format = module_format(checkpoint, module, config, in);
   PackedQuant packed;
   packed.words = {config.packed == PackedFormat::awq_gemm ? QuantWords::Order::awq
                                                           : QuantWords::Order::gptq,
                   words_of(*tensors.qweight, packed.storage),
                   tensors.qweight->shape.elements()};
   if (config.packed == PackedFormat::awq_gemm) {
-    packed.facts = unpack_awq(nullptr, zeros, scales.data(), config.format, out, in);
+    packed.facts = unpack_awq(nullptr, zeros, scales.data(), format, out, in);
   } else {
-    AWQ_TRY(check_group_index(checkpoint, module, config.format, in));
-    packed.facts =
-        unpack_gptq(nullptr, zeros, scales.data(), config.format, out, in, config.gptq_v2);
-    if (config.format.symmetric) settle_version(packed.facts);
+    AWQ_TRY(check_group_index(checkpoint, module, format, in));
+    packed.facts = unpack_gptq(nullptr, zeros, scales.data(), format, out, in, config.gptq_v2);
+    if (format.symmetric) settle_version(packed.facts);
   }
   AWQ_TRY(checkpoint.check_unchanged());
   return packed;

@@ -4,6 +4,7 @@
 
 #include "base/bytes.h"
 #include "base/file.h"
+#include "checkpoint/in_place_file.h"
 #include "checkpoint/writer.h"
 
 namespace awq {
@@ -31,7 +32,7 @@ struct SafetensorsWriter::Impl {
     std::string name;
     std::vector<size_t> tensors;
     uint64_t bytes = 0;
-    std::optional<AtomicFile> file;
+    std::optional<InPlaceFile> file;
   };
   struct Place {
     size_t shard = 0;
@@ -64,7 +65,7 @@ struct SafetensorsWriter::Impl {
   }
 
   // Header, data places and disk space of one shard. Wide types first, so that data is aligned.
-  Status open_shard(Shard& shard, const OutputDirectory& directory) {
+  Status open_shard(Shard& shard, const OutputDirectory& directory, bool resume) {
     std::stable_sort(shard.tensors.begin(), shard.tensors.end(), [&](size_t a, size_t b) {
       const auto width = [&](size_t i) { return dtype_info(tensors[i].dtype).block_bytes; };
       return width(a) != width(b) ? width(a) > width(b) : tensors[a].name < tensors[b].name;
@@ -87,12 +88,12 @@ struct SafetensorsWriter::Impl {
     }
     std::string text = dump_json(header);
     text.resize((text.size() + 7) / 8 * 8, ' ');
-    AWQ_ASSIGN(AtomicFile file, AtomicFile::create(directory.file(shard.name)));
+    AWQ_ASSIGN(InPlaceFile file, InPlaceFile::open(directory.file(shard.name), resume));
     AWQ_TRY(file.reserve(8 + text.size() + offset));
     char length[8];
     store_le<uint64_t>(length, text.size());
-    AWQ_TRY(file.write(length, sizeof length));
-    AWQ_TRY(file.write(text.data(), text.size()));
+    AWQ_TRY(file.write_at(0, length, sizeof length));
+    AWQ_TRY(file.write_at(sizeof length, text.data(), text.size()));
     for (const size_t i : shard.tensors) places[i].offset += 8 + text.size();
     total += 8 + text.size() + offset;
     data_bytes += offset;
@@ -107,7 +108,7 @@ SafetensorsWriter::~SafetensorsWriter() = default;
 
 Result<SafetensorsWriter> SafetensorsWriter::create(const OutputDirectory& directory,
                                                     std::vector<TensorDeclaration> tensors,
-                                                    uint64_t max_shard_bytes) {
+                                                    uint64_t max_shard_bytes, bool resume) {
   auto impl = std::make_unique<Impl>();
   impl->tensors = std::move(tensors);
   impl->places.resize(impl->tensors.size());
@@ -116,7 +117,9 @@ Result<SafetensorsWriter> SafetensorsWriter::create(const OutputDirectory& direc
   }
   impl->assign_shards(max_shard_bytes);
   impl->index_path = directory.file("model.safetensors.index.json");
-  for (Impl::Shard& shard : impl->shards) AWQ_TRY(impl->open_shard(shard, directory));
+  for (Impl::Shard& shard : impl->shards) {
+    AWQ_TRY(impl->open_shard(shard, directory, resume));
+  }
   return SafetensorsWriter(std::move(impl));
 }
 
@@ -129,11 +132,30 @@ Status SafetensorsWriter::write(std::string_view name, const void* data, size_t 
   return impl_->shards[place.shard].file->write_at(place.offset, data, size);
 }
 
+void SafetensorsWriter::keep(std::string_view name) {
+  const auto found = impl_->by_name.find(name);
+  AWQ_CHECK(found != impl_->by_name.end(), name);
+  impl_->places[found->second].written = true;
+}
+
+Status SafetensorsWriter::read_back(std::string_view name, void* data, size_t size) const {
+  const auto found = impl_->by_name.find(name);
+  AWQ_CHECK(found != impl_->by_name.end(), name);
+  const Impl::Place& place = impl_->places[found->second];
+  AWQ_CHECK(place.written && size == place.bytes, name, ": ", size, " of ", place.bytes);
+  return impl_->shards[place.shard].file->read_at(place.offset, data, size);
+}
+
+Status SafetensorsWriter::sync() {
+  for (Impl::Shard& shard : impl_->shards) AWQ_TRY(shard.file->sync());
+  return {};
+}
+
 Status SafetensorsWriter::finish() {
   for (size_t i = 0; i < impl_->places.size(); ++i) {
     AWQ_CHECK(impl_->places[i].written, impl_->tensors[i].name);
   }
-  for (Impl::Shard& shard : impl_->shards) AWQ_TRY(shard.file->commit());
+  AWQ_TRY(sync());
   if (impl_->shards.size() == 1) return {};
   Json map = Json::object();
   for (size_t i = 0; i < impl_->tensors.size(); ++i) {

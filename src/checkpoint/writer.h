@@ -21,15 +21,24 @@ class OutputDirectory {
  public:
   /// Usage error when `target` exists (unless `overwrite` and it holds a model), is or contains an
   /// input, or is being written by another process. `inputs`: files or directories that are read.
+  /// `resume`: what a stopped run left in the partial directory stays, if it has a journal.
   static Result<OutputDirectory> create(const std::string& target, bool overwrite,
-                                        const std::vector<std::string>& inputs = {});
+                                        const std::vector<std::string>& inputs = {},
+                                        bool resume = false);
   OutputDirectory(OutputDirectory&&) noexcept;
   ~OutputDirectory();  ///< removes the partial directory when it was not committed
 
   /// Path of a file inside the partial directory. `name` is a plain file name.
   std::string file(std::string_view name) const;
-  /// Syncs every file and the directory, then renames it to the target.
+  /// The partial directory stays when this goes without commit(), to be resumed.
+  void keep();
+  /// Syncs every file and the directory, then renames it to the target. The journal's files are
+  /// removed after that.
   Status commit();
+
+  /// Files of a journal: how far a run came, and its calibration tokens.
+  static constexpr const char* kJournal = ".awq-journal";
+  static constexpr const char* kJournalTokens = ".awq-calibration";
 
  private:
   struct Impl;
@@ -44,17 +53,25 @@ struct TensorDeclaration {
 };
 
 /// Writes model.safetensors (or shards with an index) into `directory`. All tensors are declared
-/// first, so the space is reserved before the work and data may arrive in any order.
+/// first, so the space is reserved before the work and data may arrive in any order. `resume`: the
+/// files are there already, from the same declarations; written tensors can be read back.
 class SafetensorsWriter {
  public:
   static Result<SafetensorsWriter> create(const OutputDirectory& directory,
                                           std::vector<TensorDeclaration> tensors,
-                                          uint64_t max_shard_bytes = uint64_t{5} << 30);
+                                          uint64_t max_shard_bytes = uint64_t{5} << 30,
+                                          bool resume = false);
   SafetensorsWriter(SafetensorsWriter&&) noexcept;
   ~SafetensorsWriter();
 
   /// The whole data of a declared tensor, once; `size` must match the declaration.
   Status write(std::string_view name, const void* data, size_t size);
+  /// A tensor that an earlier run wrote counts as written.
+  void keep(std::string_view name);
+  /// The whole data of a tensor that was written.
+  Status read_back(std::string_view name, void* data, size_t size) const;
+  /// Until all that was written is on disk.
+  Status sync();
   /// All declared tensors must have been written. Index last.
   Status finish();
   uint64_t bytes() const;  ///< size of all files

@@ -1,11 +1,11 @@
 #include "cli/calibration_text.h"
 
 #include <algorithm>
-#include <random>
 
 #include "base/file.h"
 #include "base/progress.h"
 #include "runtime/corpus.h"
+#include "session/passages.h"
 
 namespace awq {
 namespace {
@@ -18,53 +18,16 @@ CorpusOptions corpus_options(const CalibrationText& text) {
   return options;
 }
 
-// Where the first blank line from `from` on ends, in either convention of line ends.
-size_t passage_end(std::string_view text, size_t from) {
-  for (size_t at = text.find('\n', from); at != std::string_view::npos;
-       at = text.find('\n', at + 1)) {
-    if (text.substr(at + 1, 1) == "\n") return at + 2;
-    if (text.substr(at + 1, 2) == "\r\n") return at + 3;
-  }
-  return text.size();
-}
-
-// Passages between blank lines, joined until they have some length: titles stay with their text.
-std::vector<std::string_view> passages(std::string_view text) {
-  constexpr size_t kShortest = 1024;
-  std::vector<std::string_view> result;
-  size_t begin = 0;
-  while (begin < text.size()) {
-    const size_t end = passage_end(text, std::min(text.size(), begin + kShortest));
-    result.push_back(text.substr(begin, end - begin));
-    begin = end;
-  }
-  return result;
-}
-
 Result<std::vector<TokenId>> from_file(const OpenCheckpoint& source, const CalibrationText& text) {
   AWQ_ASSIGN(const std::string content, read_file(text.source));
-  std::vector<std::string_view> parts = passages(content);
-  std::mt19937_64 random(text.seed);
-  for (size_t i = parts.size(); i > 1; --i) std::swap(parts[i - 1], parts[random() % i]);
-  const auto wanted = static_cast<size_t>(text.samples * text.length);
-  std::vector<TokenId> tokens;
-  for (const std::string_view part : parts) {
-    if (tokens.size() >= wanted) break;
-    AWQ_ASSIGN(const auto ids, source.vocabulary->tokenizer.encode(part, {true, false}));
-    tokens.insert(tokens.end(), ids.begin(), ids.end());
-  }
-  const int64_t sequences = std::min<int64_t>(
-      text.samples, static_cast<int64_t>(tokens.size()) / text.length);
-  if (sequences == 0) {
-    return bad_input(cat(printable(text.source), ": ", tokens.size(),
-                         " tokens of calibration text, less than one sequence of ", text.length,
-                         "; use more text, a smaller --calib-length, or --calib self"));
-  }
+  AWQ_ASSIGN(std::vector<TokenId> tokens,
+             sample_passages(source.vocabulary->tokenizer, content, printable(text.source),
+                             {text.samples, text.length, text.seed}));
+  const int64_t sequences = static_cast<int64_t>(tokens.size()) / text.length;
   if (sequences < text.samples) {
     say(cat("calibration text gives ", sequences, " sequences of ", text.length, " tokens, not ",
             text.samples));
   }
-  tokens.resize(static_cast<size_t>(sequences * text.length));
   return tokens;
 }
 

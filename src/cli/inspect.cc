@@ -19,7 +19,8 @@ struct InspectOptions {
 std::string quantization_name(const TensorReader& reader) {
   if (reader.quantization()) {
     const bool gptq = reader.quantization()->packed == PackedFormat::gptq;
-    return cat(gptq ? "gptq " : "awq ", format_name(reader.quantization()->format));
+    return cat(gptq ? "gptq " : "awq ", format_name(reader.quantization()->format),
+               reader.quantization()->mixed ? ", mixed" : "");
   }
   // The most common stored type of the blocks' linears.
   const Container container = reader.checkpoint().container();
@@ -71,8 +72,8 @@ Json bytes_by_part(const TensorReader& reader) {
 Json bytes_at(const TensorReader& reader, int bits) {
   const auto group = auto_group(reader.arch());
   QuantizeOptions options;
-  options.format = {bits, group.ok() ? *group : 0, false};
-  if (!check_format(reader.arch(), options.format).ok()) return nullptr;
+  options.formats = FormatPlan(reader.arch(), {bits, group.ok() ? *group : 0, false});
+  if (!check_formats(reader, options.formats).ok()) return nullptr;
   return plan_quantize(reader, options, options.calibration_length, 1).output_bytes;
 }
 

@@ -69,6 +69,7 @@ int run(int argc, char** argv) {
   app.parse_complete_callback([&] { set_quiet(quiet); });
 
   Outcome outcome;
+  outcome.version = AWQ_VERSION;
   add_inspect(app, outcome);
   add_quantize(app, outcome);
   add_perplexity(app, outcome);
@@ -77,6 +78,7 @@ int run(int argc, char** argv) {
   add_chat(app, outcome);
   add_bench(app, outcome);
   add_tokenize(app, outcome);
+  add_study(app, outcome);
   add_report(app, outcome);
   add_doctor(app, outcome);
   for (CLI::App* verb : app.get_subcommands(nullptr)) verb->fallthrough();  // -q after the verb

@@ -38,7 +38,8 @@ struct RunOptions {
   std::string stdout_path;          ///< write stdout there instead of capturing it
   std::vector<std::string> environment;  ///< "NAME=value", added to ours
   std::string directory;            ///< working directory
-  double kill_after_seconds = 0;    ///< SIGKILL then; 0: a limit that fails the test
+  double kill_after_seconds = 0;    ///< a signal then; 0: a limit that fails the test
+  int kill_signal = SIGKILL;
 };
 
 inline pid_t spawn(const std::vector<std::string>& words, const RunOptions& options, int in,
@@ -92,7 +93,7 @@ inline ProgramResult run_awq(const std::vector<std::string>& words, const RunOpt
     const std::chrono::duration<double> passed = std::chrono::steady_clock::now() - start;
     if (!killed && passed.count() > limit) {
       killed = true;
-      ::kill(child, SIGKILL);
+      ::kill(child, options.kill_after_seconds > 0 ? options.kill_signal : SIGKILL);
       EXPECT_GT(options.kill_after_seconds, 0) << "awq hangs: " << run.err;
     }
   }

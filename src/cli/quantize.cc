@@ -1,6 +1,7 @@
 // awq quantize: float checkpoint in, packed checkpoint out.
 #include "quant/quantize.h"
 
+#include <csignal>
 #include <filesystem>
 
 #include "base/file.h"
@@ -14,32 +15,49 @@ namespace {
 
 struct QuantizeArguments {
   std::string model, out, method = "awq", group = "auto", search_loss = "hessian", max_ram,
-                          math = "auto";
+                          math = "auto", bits = "4", keep, quality = "standard";
   CalibrationText calibration;
-  int bits = 4;
   BackendOptions backend;
   bool symmetric = false, no_clip = false, dry_run = false, json = false, overwrite = false;
-  bool reference_groups = false, reference_arithmetic = false;
+  bool reference_groups = false, reference_arithmetic = false, act_order = false;
+  bool resume = false;
 };
 
-Result<QuantizeOptions> quantize_options(const QuantizeArguments& options, const Arch& arch) {
+// --quality best is a way to do awq+gptq.
+std::string method_of(const QuantizeArguments& options) {
+  return options.quality == "best" ? "awq+gptq" : options.method;
+}
+
+Result<QuantizeOptions> quantize_options(const QuantizeArguments& options,
+                                         const TensorReader& reader) {
+  const Arch& arch = reader.arch();
   QuantizeOptions result;
-  result.method = options.method == "rtn" ? Method::rtn : Method::awq;
-  result.format.bits = options.bits;
-  result.format.symmetric = options.symmetric;
+  AWQ_ASSIGN(result.method, parse_method(method_of(options)));
+  QuantFormat format;
+  format.symmetric = options.symmetric;
   if (options.group == "auto") {
-    AWQ_ASSIGN(result.format.group, auto_group(arch));
-    say(cat("group ", result.format.group, ": the largest of 128, 64, 32 that divides the inputs ",
-            "of every linear"));
+    AWQ_ASSIGN(format.group, auto_group(arch));
+    say(cat("group ", format.group, ": the largest of 128, 64, 32 that divides the inputs of every ",
+            "linear"));
   } else {
-    result.format.group = options.group == "none" ? 0 : std::stoll(options.group);
+    format.group = options.group == "none" ? 0 : std::stoll(options.group);
   }
+  AWQ_ASSIGN(result.formats, FormatPlan::parse(arch, format, options.bits, options.keep));
+  if (options.reference_arithmetic && result.compensated()) {
+    return usage_error("--reference-arithmetic is llm-awq's, for --method awq or rtn; leave it out "
+                       "with gptq");
+  }
+  if (options.act_order && !result.compensated()) {
+    return usage_error("--act-order is an order of GPTQ's; add --method gptq or awq+gptq");
+  }
+  result.gptq.act_order = options.act_order;
+  result.best = options.quality == "best";
   result.clip = !options.no_clip;
   result.search_loss = options.search_loss == "module" ? SearchLoss::module : SearchLoss::hessian;
   result.fold.reference_groups = options.reference_groups;
   result.arithmetic = options.reference_arithmetic ? Arithmetic::f16 : Arithmetic::f32;
   result.calibration_length = options.calibration.length;
-  AWQ_TRY(check_format(arch, result.format));
+  AWQ_TRY(check_formats(reader, result.formats));
   return result;
 }
 
@@ -54,16 +72,28 @@ Status check_memory(const QuantizeArguments& options, const QuantizePlan& plan) 
 }
 
 Json options_json(const QuantizeArguments& options, const QuantizeOptions& quantize) {
-  Json json = {{"method", options.method},
-               {"bits", quantize.format.bits},
-               {"group", quantize.format.group},
-               {"symmetric", quantize.format.symmetric},
-               {"format", format_name(quantize.format)}};
-  if (quantize.method == Method::awq) {
+  const QuantFormat& format = quantize.formats.base();
+  Json json = {{"method", method_of(options)},
+               {"quality", options.quality},
+               {"bits", format.bits},
+               {"group", format.group},
+               {"symmetric", format.symmetric},
+               {"format", quantize.formats.name()}};
+  if (!quantize.formats.uniform() || quantize.formats.head()) {
+    json["bits_of"] = options.bits;
+    json["keep"] = options.keep;
+  }
+  if (quantize.compensated()) {
+    json["act_order"] = quantize.gptq.act_order;
+    json["damping"] = quantize.gptq.damping;
+  }
+  if (quantize.scaled()) {
     json["clip"] = quantize.clip;
     json["grid"] = quantize.grid;
     json["search_loss"] = options.search_loss;
     json["reference_groups"] = options.reference_groups;
+  }
+  if (quantize.calibrated()) {
     json["calibration"] = options.calibration.source;
     json["calibration_samples"] = options.calibration.samples;
     json["calibration_length"] = options.calibration.length;
@@ -74,15 +104,18 @@ Json options_json(const QuantizeArguments& options, const QuantizeOptions& quant
 }
 
 Status dry_run(const QuantizeArguments& options, const QuantizeOptions& quantize,
-               const QuantizePlan& plan, const Ops& ops) {
+               const QuantizePlan& plan, const Arch& arch, const Ops& ops) {
   const double seconds = plan.flops / measure_flops(ops);
+  const double bits_per_weight = quantize.formats.bits_per_weight(arch);
   if (options.json) {
     return print_json({{"peak_rss_bytes", plan.peak_bytes},
                        {"output_bytes", plan.output_bytes},
                        {"seconds", seconds},
+                       {"bits_per_weight", bits_per_weight},
                        {"options", options_json(options, quantize)}});
   }
-  return print(cat("format       ", format_name(quantize.format), "\noutput       ",
+  return print(cat("format       ", quantize.formats.name(), " (", fixed(bits_per_weight, 2),
+                   " bits per weight)", "\noutput       ",
                    human_bytes(plan.output_bytes), "\npeak memory  ", human_bytes(plan.peak_bytes),
                    "\ntime         about ", human_seconds(seconds), "\n"));
 }
@@ -92,6 +125,36 @@ std::string layer_note(const QuantizeProgress& progress) {
   if (progress.loss_rounding == 0) return memory;
   return cat("loss ", fixed(100 * progress.loss_choice, 3), "% (rounding ",
              fixed(100 * progress.loss_rounding, 3), "%) · ", memory);
+}
+
+// A first Ctrl-C lets the block be finished; a second one ends the program.
+volatile std::sig_atomic_t interrupted = 0;
+
+class Interruptible {
+ public:
+  Interruptible() {
+    interrupted = 0;
+    for (const int signal : {SIGINT, SIGTERM}) {
+      std::signal(signal, [](int number) {
+        interrupted = 1;
+        std::signal(number, SIG_DFL);
+      });
+    }
+  }
+  ~Interruptible() {
+    for (const int signal : {SIGINT, SIGTERM}) std::signal(signal, SIG_DFL);
+  }
+};
+
+Status resume_journal(const std::string& out, QuantizeJournal& journal, OutputDirectory& output) {
+  const auto resumed = journal.resume();
+  if (!resumed.ok()) {
+    output.keep();  // for the options that it was begun with
+    return resumed.error();
+  }
+  say(*resumed ? cat("going on after layer ", journal.layers(), " of ", printable(out), ".partial")
+               : cat("no run to ", printable(out), " left anything: from the beginning"));
+  return {};
 }
 
 uint64_t bytes_in(const std::string& directory) {
@@ -126,9 +189,13 @@ Status quantize(const CLI::App& verb, QuantizeArguments& options) {
                          format_name(source.reader->quantization()->format),
                          "; quantize the float checkpoint it was made from"));
   }
-  if (options.method == "awq") AWQ_TRY(fit_to_context(verb, arch, options.calibration));
-  AWQ_ASSIGN(const QuantizeOptions quantize, quantize_options(options, arch));
-  const bool calibrated = quantize.method == Method::awq;
+  if (options.quality == "best" && verb.count("--method") > 0 && options.method != "awq+gptq") {
+    return usage_error(cat("--quality best is awq+gptq with every linear's best rounding; leave --method ",
+                           options.method, " out"));
+  }
+  if (method_of(options) != "rtn") AWQ_TRY(fit_to_context(verb, arch, options.calibration));
+  AWQ_ASSIGN(const QuantizeOptions quantize, quantize_options(options, *source.reader));
+  const bool calibrated = quantize.calibrated();
   AWQ_ASSIGN(const Backend backend, open_backend(options.backend));
   Device* device = backend.device.get();
   // What f32 costs a GPU is some seconds per billion of parameters.
@@ -141,26 +208,42 @@ Status quantize(const CLI::App& verb, QuantizeArguments& options) {
       plan_quantize(*source.reader, quantize, calibrated ? wanted : 0, device->pool().size());
   if (calibrated) plan_calibration_text(*source.reader, options.calibration, plan);
   AWQ_TRY(check_memory(options, plan));
-  if (options.dry_run) return dry_run(options, quantize, plan, ops);
+  if (options.dry_run) return dry_run(options, quantize, plan, arch, ops);
   if (options.out.empty()) return usage_error("-o OUT is required: the directory to write");
   std::vector<std::string> inputs = {options.model};
   if (options.calibration.source != "self") inputs.push_back(options.calibration.source);
   AWQ_ASSIGN(OutputDirectory output,
-             OutputDirectory::create(options.out, options.overwrite, inputs));
+             OutputDirectory::create(options.out, options.overwrite, inputs, options.resume));
+  QuantizeJournal journal(output, {{"options", options_json(options, quantize)},
+                                   {"input", source.checkpoint->fingerprint()},
+                                   {"backend", ops.name},
+                                   {"tf32", tf32}});
+  if (options.resume) AWQ_TRY(resume_journal(options.out, journal, output));
   AWQ_TRY(source.reader->check_frame_finite(device->pool()));
 
-  std::vector<TokenId> tokens;
+  std::vector<TokenId> tokens = journal.tokens();
   double text_seconds = 0;
-  if (calibrated) {
+  if (calibrated && !journal.started()) {
     const Timer text_timer;
     AWQ_ASSIGN(tokens, calibration_tokens(source, options.calibration, ops));
     text_seconds = text_timer.seconds();
   }
-  Progress progress("layer", arch.sizes.layers);
-  AWQ_ASSIGN(Json report, quantize_model(*source.reader, ops, tokens, quantize, output,
-                                         [&](const QuantizeProgress& layer) {
-                                           progress.update(layer.layer, layer_note(layer));
-                                         }));
+  const Interruptible interruptible;
+  Result<Json> made = [&] {
+    Progress progress("layer", arch.sizes.layers);
+    return quantize_model(*source.reader, ops, tokens, quantize, output, journal,
+                          [&](const QuantizeProgress& layer) {
+                            progress.update(layer.layer, layer_note(layer));
+                          },
+                          [] { return interrupted != 0; });
+  }();
+  if (!made.ok() && journal.layers() > 0 && made.error().kind != ErrorKind::bad_input) {
+    output.keep();
+    return Error{made.error().kind,
+                 cat(made.error().message, "; ", journal.layers(), " finished layers are kept in ",
+                     printable(options.out), ".partial: the same command with --resume goes on")};
+  }
+  AWQ_ASSIGN(Json report, std::move(made));
   AWQ_TRY(write_vocabulary(*source.checkpoint, *source.vocabulary, output.file("")));
 
   report["seconds"]["calibration_text"] = text_seconds;
@@ -169,6 +252,7 @@ Status quantize(const CLI::App& verb, QuantizeArguments& options) {
   Json result = {{"family", arch.family},
                  {"parameters", parameter_count(arch)},
                  {"options", options_json(options, quantize)},
+                 {"bits_per_weight", quantize.formats.bits_per_weight(arch)},
                  {"calibration_tokens", tokens.size()},
                  {"input_bytes", source.checkpoint->file_bytes()},
                  {"input_fingerprint", source.checkpoint->fingerprint()},
@@ -195,12 +279,22 @@ void add_quantize(CLI::App& app, Outcome& outcome) {
   add_model_argument(*verb, options->model);
   verb->add_option("-o,--output", options->out, "directory to write (must not exist)")
       ->type_name("OUT");
-  verb->add_option("--method", options->method, "awq, or rtn: plain rounding to nearest")
-      ->check(CLI::IsMember({"awq", "rtn"}))
+  verb->add_option("--method", options->method,
+                   "rtn: plain rounding; awq: scales and clips; gptq: errors taken back column by "
+                   "column; awq+gptq: both")
+      ->check(CLI::IsMember({"rtn", "awq", "gptq", "awq+gptq"}))
       ->capture_default_str();
-  verb->add_option("--bits", options->bits, "bits of a weight")
-      ->check(CLI::IsMember({2, 3, 4, 8}))
+  verb->add_option("--quality", options->quality,
+                   "best: awq+gptq, for each linear the rounding that loses least on held-out text")
+      ->check(CLI::IsMember({"standard", "best"}))
       ->capture_default_str();
+  verb->add_option("--bits", options->bits,
+                   "bits of a weight: 2, 3, 4 or 8, or by linear: down=4,0.*=8,lm_head=8,*=3")
+      ->capture_default_str();
+  verb->add_option("--keep", options->keep, "linears that stay in float, such as 0.down,v")
+      ->type_name("NAMES");
+  verb->add_flag("--act-order", options->act_order,
+                 "gptq: columns with the most input energy first, groups as they lie");
   verb->add_option("--group", options->group,
                    "inputs that share a scale; auto: 128, 64 or 32; none: the whole row")
       ->check(CLI::IsMember({"auto", "16", "32", "64", "128", "256", "none"}))
@@ -224,6 +318,8 @@ void add_quantize(CLI::App& app, Outcome& outcome) {
   verb->add_option("--max-ram", options->max_ram, "refuse to use more memory, e.g. 900MB")
       ->type_name("SIZE");
   verb->add_flag("--dry-run", options->dry_run, "predict memory, time and size; write nothing");
+  verb->add_flag("--resume", options->resume,
+                 "go on with what a stopped or killed run to OUT left; the same bytes come out");
   verb->add_flag("--overwrite", options->overwrite,
                  "replace OUT if awq wrote it and nothing else is in it");
   add_backend_options(*verb, options->backend);

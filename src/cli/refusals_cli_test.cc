@@ -2,6 +2,8 @@
 // the test matrix.
 #include <sys/stat.h>
 
+#include <random>
+
 #include "cli/program_under_test.h"
 
 namespace awq::testing {
@@ -44,7 +46,7 @@ TEST_F(Refusals, CL01_HelpAndSuggestions) {
 }
 
 TEST_F(Refusals, CL02_ValuesOutsideTheSet) {
-  expect_refused(2, {"quantize", path("model"), "-o", path("x"), "--bits", "5"}, {"--bits", "2,3,4,8"});
+  expect_refused(2, {"quantize", path("model"), "-o", path("x"), "--bits", "5"}, {"--bits", "2, 3, 4 or 8"});
   expect_refused(2, {"quantize", path("model"), "-o", path("x"), "--group", "7"}, {"--group", "64"});
   for (const char* threads : {"0", "-1", "99999"}) {
     expect_refused(2, {"bench", path("model"), "--threads", threads}, {"--threads"});
@@ -214,6 +216,71 @@ TEST_F(Refusals, KilledRunsLeaveNothingOrAll) {
   ASSERT_EQ(run_awq(words).exit_code, 0);
   EXPECT_EQ(*read_file(path("killed/model.safetensors")) == *digest, true);
   EXPECT_FALSE(directory_exists(path("killed.partial")));
+}
+
+// Killed at any moment, again and again, a run goes on with --resume to the bytes of one that was
+// not: with blocks that follow from each other's rounding, and with those that do not.
+TEST_F(Refusals, KilledRunsResumeToTheSameBytes) {
+  std::minstd_rand random(1);
+  int resumed = 0;
+  for (const char* method : {"awq", "awq+gptq"}) {
+    const std::string out = path(cat("resumed-", method)), whole = path(cat("whole-", method));
+    const auto words = [&](const std::string& to, bool resume) {
+      std::vector<std::string> list = {"quantize", path("model"), "-o", to, "--calib",
+                                       path("text.txt"), "--calib-samples", "32", "--calib-length",
+                                       "64", "--threads", "1", "--method", method, "--bits", "3",
+                                       "--keep", "0.v"};
+      if (resume) list.push_back("--resume");
+      return list;
+    };
+    const auto begin = std::chrono::steady_clock::now();
+    ASSERT_EQ(run_awq(words(whole, false)).exit_code, 0);
+    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
+    for (int i = 0; i < 25; ++i) {
+      std::filesystem::remove_all(out);
+      ProgramResult run;
+      for (int tries = 0; tries < 40 && !directory_exists(out); ++tries) {
+        RunOptions options;
+        const double share = static_cast<double>(random() % 1000) / 1000;
+        options.kill_after_seconds = took.count() * (0.2 + share + 0.2 * tries);
+        run = run_awq(words(out, true), options);
+        resumed += run.err.find("going on after layer") != std::string::npos;
+      }
+      for (const char* name : {"model.safetensors", "config.json"}) {
+        ASSERT_TRUE(*read_file(path_join(out, name)) == *read_file(path_join(whole, name)))
+            << method << ", " << name << " of round " << i;
+      }
+      EXPECT_FALSE(directory_exists(out + ".partial"));
+    }
+  }
+  EXPECT_GT(resumed, 0) << "no kill left a journal: the test shows nothing";
+}
+
+TEST_F(Refusals, InterruptedRunsFinishTheBlockAndSayHowToGoOn) {
+  const std::vector<std::string> words = {"quantize", path("model"), "-o", path("stopped"),
+                                          "--calib", path("text.txt"), "--calib-samples", "32",
+                                          "--calib-length", "64", "--threads", "1"};
+  int stopped = 0;
+  for (int i = 1; i <= 60 && stopped == 0; ++i) {
+    std::filesystem::remove_all(path("stopped"));
+    RunOptions options;
+    options.kill_after_seconds = 0.01 * i;
+    options.kill_signal = SIGINT;
+    const ProgramResult run = run_awq(words, options);
+    if (run.err.find("--resume") == std::string::npos) continue;
+    ++stopped;
+    EXPECT_EQ(run.exit_code, 1);
+    EXPECT_NE(run.err.find("stopped after layer 1 of 2"), std::string::npos) << run.err;
+    std::vector<std::string> other = words;
+    other.insert(other.end(), {"--resume", "--bits", "3"});
+    expect_refused(2, other, {"--resume", "the stopped run had options"});
+    std::vector<std::string> more = words;
+    more.push_back("--resume");
+    const ProgramResult again = run_awq(more);
+    EXPECT_EQ(again.exit_code, 0) << again.err;
+    EXPECT_NE(again.err.find("going on after layer 1"), std::string::npos) << again.err;
+  }
+  EXPECT_EQ(stopped, 1) << "no signal came in time: the test shows nothing";
 }
 
 }  // namespace

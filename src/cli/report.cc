@@ -1,6 +1,7 @@
-// awq report: one table from the JSON that other verbs printed.
+// awq report: tables and pages from the JSON that other verbs printed.
 #include "base/file.h"
 #include "cli/verb.h"
+#include "report/study_page.h"
 #include "report/table.h"
 
 namespace awq {
@@ -33,7 +34,32 @@ Result<ResultRow> read_row(const std::string& word) {
   return row;
 }
 
-Status report(const std::vector<std::string>& words) {
+// Documents of `study` and `quantize` as tables, or as a page.
+Status report_documents(const std::vector<std::string>& paths, const std::string& page) {
+  std::vector<Json> documents;
+  std::string tables;
+  for (const std::string& path : paths) {
+    AWQ_ASSIGN(Json document, read_json_file(path));
+    const bool quantization = document.is_object() && document.contains("options") &&
+                              document.contains("linears");
+    if (!is_study(document) && !quantization) {
+      return bad_input(cat(printable(path), ": not a result of study or quantize"));
+    }
+    const Json sections = quantization ? quantization_sections(document) : document["sections"];
+    AWQ_ASSIGN(const std::string text, study_tables(sections, printable(path)));
+    tables += text;
+    documents.push_back(std::move(document));
+  }
+  if (page.empty()) return print(tables);
+  AWQ_ASSIGN(const std::string html, study_page(documents));
+  return write_file(page, html);
+}
+
+Status report(const std::vector<std::string>& words, const std::string& page) {
+  if (words.front().find('=') == std::string::npos) return report_documents(words, page);
+  if (!page.empty()) {
+    return usage_error("-o makes a page of results of study and quantize: FILE..., without NAME=");
+  }
   std::vector<ResultRow> rows;
   for (const std::string& word : words) {
     AWQ_ASSIGN(ResultRow row, read_row(word));
@@ -45,12 +71,24 @@ Status report(const std::vector<std::string>& words) {
 }  // namespace
 
 void add_report(CLI::App& app, Outcome& outcome) {
-  auto words = std::make_shared<std::vector<std::string>>();
-  CLI::App* verb = app.add_subcommand("report", "one table from the JSON of other verbs");
-  verb->add_option("ROW", *words, "NAME=FILE[,FILE...]: results of compare, bench, quantize")
+  struct Arguments {
+    std::vector<std::string> words;
+    std::string page;
+  };
+  auto arguments = std::make_shared<Arguments>();
+  CLI::App* verb = app.add_subcommand("report", "tables and pages from the JSON of other verbs");
+  verb->add_option("ROW", arguments->words,
+                   "NAME=FILE[,FILE...]: results of compare, bench, quantize, one line each; or "
+                   "FILE...: results of study and quantize")
       ->required();
-  verb->footer("Example:\n  awq report INT4=compare.json,bench.json,out/quantization_report.json");
-  verb->callback([words, &outcome] { outcome.status = report(*words); });
+  verb->add_option("-o,--output", arguments->page, "write a self-contained HTML page")
+      ->type_name("FILE");
+  verb->footer(
+      "Examples:\n  awq report INT4=compare.json,bench.json,out/quantization_report.json\n"
+      "  awq report ablation.json int2.json -o report.html");
+  verb->callback([arguments, &outcome] {
+    outcome.status = report(arguments->words, arguments->page);
+  });
 }
 
 }  // namespace awq

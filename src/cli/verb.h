@@ -13,6 +13,7 @@ namespace awq {
 /// Filled by the callback of the verb that ran.
 struct Outcome {
   Status status;
+  std::string_view version;  ///< of this program, for results
 };
 
 /// Options of verbs that load a model.
@@ -46,6 +47,7 @@ void add_chat(CLI::App& app, Outcome& outcome);
 void add_bench(CLI::App& app, Outcome& outcome);
 void add_tokenize(CLI::App& app, Outcome& outcome);
 void add_doctor(CLI::App& app, Outcome& outcome);
+void add_study(CLI::App& app, Outcome& outcome);
 void add_report(CLI::App& app, Outcome& outcome);
 
 }  // namespace awq

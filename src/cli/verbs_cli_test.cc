@@ -177,6 +177,34 @@ TEST_F(Verbs, EveryMethodBitWidthAndGroupRunsPacked) {
   }
 }
 
+TEST_F(Verbs, GptqBeatsRoundingAndMixedBitsRun) {
+  const auto kl_of = [&](const std::string& name, const std::vector<std::string>& how) {
+    std::vector<std::string> words = {"quantize",        path("float"), "-o",           path(name),
+                                      "--calib",         path("text.txt"), "--calib-samples", "32",
+                                      "--calib-length", "64",           "--group",      "32"};
+    words.insert(words.end(), how.begin(), how.end());
+    const ProgramResult run = run_awq(words);
+    EXPECT_EQ(run.exit_code, 0) << dump_json(Json(words)) << run.err;
+    const Json compare = json_of({"compare", path("float"), path(name), "--text", path("text.txt"),
+                                  "--window", "64", "--max-windows", "8", "--json"});
+    return compare["kl_mean"].get<double>();
+  };
+  const double rtn = kl_of("k-rtn", {"--bits", "3", "--method", "rtn"});
+  EXPECT_LT(kl_of("k-gptq", {"--bits", "3", "--method", "gptq"}), 0.8 * rtn);
+  EXPECT_LT(kl_of("k-order", {"--bits", "3", "--method", "gptq", "--act-order"}), 0.8 * rtn);
+  EXPECT_LT(kl_of("k-both", {"--bits", "3", "--method", "awq+gptq"}), 0.8 * rtn);
+  const auto report = read_json_file(path("k-both/quantization_report.json"));
+  ASSERT_TRUE(report.ok());
+  for (const Json& linear : (*report)["linears"]) {
+    EXPECT_LE(linear["loss_gptq"].get<double>(), linear["loss_nearest"].get<double>());
+  }
+  const double mixed = kl_of("k-mixed", {"--bits", "down=4,0.v=8,*=3", "--keep", "1.o",
+                                         "--method", "gptq"});
+  EXPECT_LT(mixed, rtn);
+  EXPECT_EQ(json_of({"inspect", path("k-mixed"), "--json"})["quantization"],
+            "gptq INT3-g32, mixed");
+}
+
 TEST_F(Verbs, DoctorShowsWhatThereIs) {
   const Json json = json_of({"doctor", "--json"});
   expect_keys(json, {"cpu", "cpu_backends", "cuda_architectures", "cuda_driver", "cuda_devices"});

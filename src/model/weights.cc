@@ -43,7 +43,7 @@ DeviceBuffer upload_floats(Device& device, const std::vector<float>& values) {
   return buffer;
 }
 
-static DeviceBuffer upload_inverse(Device& device, const FloatTensor& scale) {
+DeviceBuffer upload_inverse(Device& device, const FloatTensor& scale) {
   std::vector<float> factors;
   for (const float value : scale.values) factors.push_back(1 / value);
   return upload_floats(device, factors);

@@ -72,5 +72,7 @@ Result<Model> load_frame(const TensorReader& reader, const Ops& ops,
 BlockWeights pack_block(const Arch& arch, const FloatBlock& block, const Ops& ops);
 
 DeviceBuffer upload_floats(Device& device, const std::vector<float>& values);
+/// 1 / each of `scale`; empty when it is.
+DeviceBuffer upload_inverse(Device& device, const FloatTensor& scale);
 
 }  // namespace awq

@@ -51,12 +51,12 @@ int64_t clip_row(float* w, const float* keep, int64_t in, const QuantFormat& for
 
 }  // namespace
 
-ClipResult search_clip(FloatTensor& weight, const DeviceBuffer& gram, const QuantFormat& format,
-                       const Ops& ops, Arithmetic arithmetic) {
+ClipResult search_clip(const FloatTensor& weight, const DeviceBuffer& gram,
+                       const QuantFormat& format, const Ops& ops, Arithmetic arithmetic) {
   const int64_t rows = weight.shape[0], in = weight.shape[1], groups = format.groups(in);
   ThreadPool& pool = ops.device->pool();
   RoundingLoss loss(ops, gram, weight, format, arithmetic);
-  const std::vector<float> keep = search_groups(loss, pool);
+  std::vector<float> keep = search_groups(loss, pool);
   Buffer clipped(weight.values.size() * sizeof(float));
   auto* values = static_cast<float*>(static_cast<void*>(clipped.data()));
   std::vector<int64_t> clipped_groups(static_cast<size_t>(rows), 0);
@@ -77,15 +77,23 @@ ClipResult search_clip(FloatTensor& weight, const DeviceBuffer& gram, const Quan
     result.loss_after += std::min(before[r], after[r]);
     if (after[r] < before[r]) kept_groups += clipped_groups[r];
   }
-  pool.parallel_for(rows, 16, [&](int64_t begin, int64_t end) {
-    for (int64_t row = begin; row < end; ++row) {
-      const auto r = static_cast<size_t>(row);
-      if (!(after[r] < before[r])) continue;
-      std::copy_n(values + row * in, in, weight.values.data() + row * in);
-    }
-  });
+  for (int64_t row = 0; row < rows; ++row) {
+    const auto r = static_cast<size_t>(row);
+    if (!(after[r] < before[r])) std::fill_n(keep.begin() + row * groups, groups, 1.0f);
+  }
+  result.keep = std::move(keep);
   result.clipped_share = static_cast<double>(kept_groups) / static_cast<double>(rows * groups);
   return result;
+}
+
+void apply_clip(FloatTensor& weight, std::span<const float> keep, const QuantFormat& format,
+                ThreadPool& pool) {
+  const int64_t rows = weight.shape[0], in = weight.shape[1], groups = format.groups(in);
+  pool.parallel_for(rows, 16, [&](int64_t begin, int64_t end) {
+    for (int64_t row = begin; row < end; ++row) {
+      clip_row(weight.values.data() + row * in, keep.data() + row * groups, in, format);
+    }
+  });
 }
 
 }  // namespace awq

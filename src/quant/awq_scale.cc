@@ -22,14 +22,15 @@ std::vector<float> scale_for_exponent(std::span<const float> mean_abs, double ex
 }
 
 GroupLoss hessian_group_loss(const Arch& arch, const FoldGroup& group, const FloatBlock& block,
-                             const BlockStatistics& statistics, const QuantFormat& format,
-                             const Ops& ops, Arithmetic arithmetic) {
+                             const BlockStatistics& statistics, const FormatPlan& formats,
+                             int64_t layer, const Ops& ops, Arithmetic arithmetic) {
   auto losses = std::make_shared<std::vector<RoundingLoss>>();
   double energy = 0;
   for (const Slot slot : group.consumers) {
-    if (find_linear(arch.block, slot)->keep_float) continue;
+    const auto format = formats.of(layer, slot);
+    if (!format) continue;
     const InputStatistics& input = *find_statistics(statistics, arch.block, slot);
-    losses->emplace_back(ops, input.gram, block[slot].weight, format, arithmetic);
+    losses->emplace_back(ops, input.gram, block[slot].weight, *format, arithmetic);
     energy += losses->back().energy();
   }
   energy = std::max(energy, 1e-30);
@@ -54,7 +55,7 @@ static std::vector<bool> attention_or_ffn(const Block& block, const FoldGroup& g
 
 GroupLoss module_group_loss(const Arch& arch, const FoldGroup& group, const FloatBlock& block,
                             int64_t layer, Calibration& calibration,
-                            const Calibration::ModuleInputs& inputs, const QuantFormat& format,
+                            const Calibration::ModuleInputs& inputs, const FormatPlan& formats,
                             const Ops& ops, Arithmetic arithmetic) {
   auto trial = std::make_shared<BlockWeights>(pack_block(arch, block, ops));
   const std::vector<bool> modules = attention_or_ffn(arch.block, group);
@@ -72,11 +73,12 @@ GroupLoss module_group_loss(const Arch& arch, const FoldGroup& group, const Floa
   for (const float y : *expected) energy += double{y} * y;
   return [=, &arch, &block, &ops](const std::vector<float>& columns) {
     for (const Slot slot : group.consumers) {
-      if (find_linear(arch.block, slot)->keep_float) continue;
+      const auto format = formats.of(layer, slot);
+      if (!format) continue;
       FloatTensor rounded = block[slot].weight;
       ops.device->pool().parallel_for(rounded.shape[0], 16, [&](int64_t begin, int64_t end) {
         for (int64_t row = begin; row < end; ++row) {
-          rounded_row(block[slot].weight, row, columns, format, arithmetic,
+          rounded_row(block[slot].weight, row, columns, *format, arithmetic,
                       rounded.values.data() + row * rounded.shape[1]);
         }
       });

@@ -7,8 +7,8 @@
 
 #include "model/fold.h"
 #include "quant/calibrate.h"
+#include "quant/format_plan.h"
 #include "quant/round.h"
-#include "tensor/quant_format.h"
 
 namespace awq {
 
@@ -26,16 +26,17 @@ std::vector<float> scale_for_exponent(std::span<const float> mean_abs, double ex
 /// (in the arithmetic that the codes will be written in) and unscaled.
 using GroupLoss = std::function<double(const std::vector<float>& columns)>;
 
-/// tr(E H E^T) / tr(W H W^T) summed over the group's linears.
+/// tr(E H E^T) / tr(W H W^T) summed over the group's linears; those that stay in float lose nothing.
 GroupLoss hessian_group_loss(const Arch& arch, const FoldGroup& group, const FloatBlock& block,
-                             const BlockStatistics& statistics, const QuantFormat& format,
-                             const Ops& ops, Arithmetic arithmetic = Arithmetic::f32);
+                             const BlockStatistics& statistics, const FormatPlan& formats,
+                             int64_t layer, const Ops& ops,
+                             Arithmetic arithmetic = Arithmetic::f32);
 
 /// As the reference: mean squared error of the attention or feed-forward module's output (for v -> o
 /// and up -> down the linear's own output, which is what hessian_group_loss gives exactly).
 GroupLoss module_group_loss(const Arch& arch, const FoldGroup& group, const FloatBlock& block,
                             int64_t layer, Calibration& calibration,
-                            const Calibration::ModuleInputs& inputs, const QuantFormat& format,
+                            const Calibration::ModuleInputs& inputs, const FormatPlan& formats,
                             const Ops& ops, Arithmetic arithmetic = Arithmetic::f32);
 
 /// Whether the reference inspects a module (not just the linear) for this group.

@@ -130,14 +130,41 @@ Rows Calibration::batch_rows(int64_t count) {
   return {positions_, segments_};
 }
 
+Matrix Calibration::hidden_rows(int64_t first, int64_t count) const {
+  const int64_t hidden = model_->arch.sizes.hidden;
+  return {hidden_.as<float>() + first * length_ * hidden, count * length_, hidden};
+}
+
 Result<BlockStatistics> Calibration::run(const BlockWeights& weights, int64_t layer) {
   Collector collector(*model_);
-  const int64_t hidden = model_->arch.sizes.hidden;
   for_batches(sequences_, [&](int64_t first, int64_t count) {
-    const Matrix x(hidden_.as<float>() + first * length_ * hidden, count * length_, hidden);
+    forward_block(*model_, weights, layer, hidden_rows(first, count), batch_rows(count), workspace_,
+                  &collector);
+  });
+  return collector.finish(layer);
+}
+
+Result<BlockStatistics> Calibration::observe(const BlockWeights& weights, int64_t layer,
+                                             int64_t begin, int64_t sequences) {
+  AWQ_CHECK(begin + sequences <= sequences_, begin, " + ", sequences, " of ", sequences_);
+  Collector collector(*model_);
+  Device& device = *model_->ops.device;
+  for_batches(sequences, [&](int64_t first, int64_t count) {
+    const Matrix from = hidden_rows(begin + first, count);
+    moved_.reserve(device, static_cast<size_t>(from.rows * from.cols) * sizeof(float));
+    const Matrix x(moved_.as<float>(), from.rows, from.cols);
+    device.clear(x.data, static_cast<size_t>(x.rows * x.cols) * sizeof(float));
+    model_->ops.add(device, from, x);
     forward_block(*model_, weights, layer, x, batch_rows(count), workspace_, &collector);
   });
   return collector.finish(layer);
+}
+
+void Calibration::advance(const BlockWeights& weights, int64_t layer) {
+  for_batches(sequences_, [&](int64_t first, int64_t count) {
+    forward_block(*model_, weights, layer, hidden_rows(first, count), batch_rows(count),
+                  workspace_);
+  });
 }
 
 Calibration::ModuleInputs Calibration::capture_module_inputs(const BlockWeights& weights,

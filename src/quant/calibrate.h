@@ -1,6 +1,6 @@
 // Streams calibration tokens through the float model block by block, collecting for each distinct
 // linear input its Gram matrix H = X^T X and the mean magnitude per channel. H is accumulated once;
-// every grid point, clip candidate and (later) GPTQ uses it instead of the tokens.
+// every grid point, clip candidate and GPTQ use it instead of the tokens.
 #pragma once
 
 #include <map>
@@ -40,6 +40,11 @@ class Calibration {
   /// Runs block `layer` (float weights) over all sequences: their hidden states move on to the next
   /// block. Error naming the layer and slot when an activation is not finite.
   Result<BlockStatistics> run(const BlockWeights& weights, int64_t layer);
+  /// The same of sequences [first, first + count) without moving their hidden states.
+  Result<BlockStatistics> observe(const BlockWeights& weights, int64_t layer, int64_t first,
+                                  int64_t count);
+  /// Moves the hidden states of all sequences through block `layer`.
+  void advance(const BlockWeights& weights, int64_t layer);
 
   /// The normed input and output of a module on up to `limit` sequences, for a loss that inspects
   /// modules. Does not move the hidden states; call before run().
@@ -60,11 +65,13 @@ class Calibration {
   /// Calls f(first sequence, count) for batches of some thousand tokens.
   template <class F>
   void for_batches(int64_t sequences, F&& f) const;
+  Matrix hidden_rows(int64_t first, int64_t count) const;
   Rows batch_rows(int64_t count);
 
   const Model* model_;
   int64_t length_, sequences_, batch_;
   DeviceBuffer hidden_, kv_;
+  DeviceBuffer moved_;  // a batch of hidden states that may be overwritten
   DType kv_type_ = DType::f32;
   std::vector<int32_t> positions_;
   std::vector<Segment> segments_;

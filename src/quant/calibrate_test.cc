@@ -99,7 +99,7 @@ TEST(ModuleLoss, IsZeroWithoutRoundingErrorAndFallsWithBits) {
     double last = INFINITY;
     for (const int bits : {2, 3, 4, 8}) {
       const GroupLoss loss = module_group_loss(f.arch, group, block, 0, calibration, inputs,
-                                               {bits, 16}, f.ops);
+                                               FormatPlan(f.arch, {bits, 16}), f.ops);
       const double value = loss(std::vector<float>(32, 1.0f));
       EXPECT_LT(value, last) << group.name() << " " << bits;
       last = value;

@@ -6,6 +6,7 @@
 #include "base/progress.h"
 #include "model/weights.h"
 #include "quant/calibrate.h"
+#include "quant/gptq.h"
 #include "quant/hessian_loss.h"
 
 namespace awq {
@@ -21,19 +22,25 @@ int64_t block_elements(const Arch& arch) {
   return elements;
 }
 
-uint64_t packed_block_bytes(const Arch& arch, const QuantFormat& format) {
+uint64_t packed_bytes(const Arch& arch, const FormatPlan& formats, const Linear& linear,
+                      const std::optional<QuantFormat>& format) {
+  const Shape shape = linear_shape(arch, linear);
+  if (!format) {
+    return dtype_bytes(float_type(linear), static_cast<uint64_t>(shape.elements()));
+  }
+  uint64_t bytes = 0;
+  for (const TensorDeclaration& tensor :
+       packed_tensors(formats.packed(), *format, shape[0], shape[1], "m")) {
+    bytes += dtype_bytes(tensor.dtype, static_cast<uint64_t>(tensor.shape.elements()));
+  }
+  return bytes;
+}
+
+uint64_t packed_block_bytes(const Arch& arch, const FormatPlan& formats, int64_t layer) {
   uint64_t bytes = 0;
   for (const Linear& linear : block_linears(arch.block)) {
-    const Shape shape = linear_shape(arch, linear);
-    if (linear.bias) bytes += static_cast<uint64_t>(shape[0]) * sizeof(float);
-    if (linear.keep_float) {
-      bytes += static_cast<uint64_t>(shape.elements()) * sizeof(float);
-      continue;
-    }
-    for (const TensorDeclaration& tensor :
-         packed_tensors(packed_format_for(format), format, shape[0], shape[1], "m")) {
-      bytes += dtype_bytes(tensor.dtype, static_cast<uint64_t>(tensor.shape.elements()));
-    }
+    bytes += packed_bytes(arch, formats, linear, formats.of(layer, linear.slot));
+    if (linear.bias) bytes += static_cast<uint64_t>(linear_shape(arch, linear)[0]) * sizeof(float);
   }
   if (keeps_activation_scale(arch.block)) {
     bytes += static_cast<uint64_t>(arch.sizes.ffn) * sizeof(float);
@@ -57,12 +64,17 @@ double search_flops(const Arch& arch, const QuantizeOptions& options, int64_t to
   for (const Linear& linear : block_linears(arch.block)) {
     const Shape shape = linear_shape(arch, linear);
     const auto in = static_cast<double>(shape[1]), out = static_cast<double>(shape[0]);
-    if (inputs.insert(input_slot(arch.block, linear.slot)).second) {
+    const bool first = inputs.insert(input_slot(arch.block, linear.slot)).second;
+    if (first) {
       flops += in * in * static_cast<double>(tokens);  // one triangle
     }
-    flops += 2.0 * out * in * in * (options.grid + (options.clip ? 2 : 0) + 2);
-    if (options.clip) flops += 2.0 * 10 * out * in * static_cast<double>(
-                                   options.format.group_size(shape[1]));
+    if (options.scaled()) {
+      flops += 2.0 * out * in * in * (options.grid + (options.clip ? 2 : 0) + 2);
+      if (options.clip) flops += 2.0 * 10 * out * in * static_cast<double>(
+                                     options.formats.base().group_size(shape[1]));
+    }
+    // In double precision: the columns' updates and, for each input, two thirds of a cube.
+    if (options.compensated()) flops += 2 * (out * in * in + (first ? in * in * in : 0)) + 6 * out * in * in;
   }
   return flops;
 }
@@ -79,6 +91,23 @@ uint64_t search_bytes(const Arch& arch, int threads) {
   return elements * sizeof(float);
 }
 
+// GPTQ's factor, a copy of H, the codes and values of a block, and what threads carry; with `best` a
+// second factor, the codes of another try and the H of the sequences that judge.
+uint64_t compensation_bytes(const Arch& arch, int threads, bool best) {
+  int64_t widest = 0;
+  uint64_t judging = 0;  // elements of every input's H: each expert has its own
+  for (const Linear& linear : block_linears(arch.block)) {
+    const int64_t in = linear_shape(arch, linear)[1];
+    widest = std::max(widest, in);
+    if (input_slot(arch.block, linear.slot) == linear.slot) judging += static_cast<uint64_t>(in * in);
+  }
+  judging = std::max(judging, 4 * static_cast<uint64_t>(widest * widest));
+  const uint64_t more = best ? InverseFactor::bytes(widest) + judging * sizeof(float) : 0;
+  return more + InverseFactor::bytes(widest) + static_cast<uint64_t>(widest * widest) * sizeof(float) +
+         static_cast<uint64_t>(block_elements(arch)) * (1 + sizeof(float)) +
+         gptq_scratch_bytes(widest, threads);
+}
+
 }  // namespace
 
 uint64_t with_allocator_slack(uint64_t bytes) { return bytes + bytes / 16; }
@@ -88,7 +117,10 @@ QuantizePlan plan_quantize(const TensorReader& reader, const QuantizeOptions& op
   const Arch& arch = reader.arch();
   const auto layers = static_cast<uint64_t>(arch.sizes.layers);
   const auto table = static_cast<uint64_t>(arch.sizes.vocab * arch.sizes.hidden) * 2;
-  const uint64_t tables = arch.tied_head ? table : 2 * table;
+  uint64_t tables = arch.tied_head ? table : 2 * table;
+  if (const auto head = options.formats.head()) {
+    tables = table + packed_bytes(arch, options.formats, arch.lm_head, head);
+  }
   // Held in the stored type, which may be f32.
   const TensorInfo* raw = reader.raw_weight(Slot::embed, 0);
   const uint64_t held = raw != nullptr && raw->dtype == DType::f32 ? 2 * table : table;
@@ -98,19 +130,25 @@ QuantizePlan plan_quantize(const TensorReader& reader, const QuantizeOptions& op
     largest = std::max(largest, linear_shape(arch, linear).elements());
   }
   QuantizePlan plan;
-  plan.output_bytes = layers * packed_block_bytes(arch, options.format) + tables;
+  plan.output_bytes = tables;
+  for (int64_t layer = 0; layer < arch.sizes.layers; ++layer) {
+    plan.output_bytes += packed_block_bytes(arch, options.formats, layer);
+  }
   // No table outlives the frame: the output's are written one after the other, and the embedding is
   // read, packed and dropped once it has given the tokens' hidden states.
   const uint64_t hidden = static_cast<uint64_t>(tokens * arch.sizes.hidden) * sizeof(float);
   const uint64_t frame_peak = kProgram + held + std::max(2 * table, hidden);
   uint64_t work = kProgram + 2 * block + static_cast<uint64_t>(largest) * (sizeof(float) + 2);
-  if (options.method == Method::awq) {
+  if (options.calibrated()) {
     work += Calibration::bytes(arch, tokens, options.calibration_length) +
             search_bytes(arch, threads);
+    if (options.compensated()) work += compensation_bytes(arch, threads, options.best);
+    const double passes = options.compensated() ? 2 : 1;  // then on, through the quantized block
     plan.flops = static_cast<double>(layers) *
-                 (forward_flops(arch, options.calibration_length) * static_cast<double>(tokens) +
+                 (passes * forward_flops(arch, options.calibration_length) *
+                      static_cast<double>(tokens) +
                   search_flops(arch, options, tokens));
-    if (options.search_loss == SearchLoss::module) {
+    if (options.scaled() && options.search_loss == SearchLoss::module) {
       work += 4 * hidden;  // of all tokens: both modules' inputs, an output and its expected value
       plan.flops += static_cast<double>(layers) * options.grid * static_cast<double>(tokens) *
                     forward_flops(arch, options.calibration_length);

@@ -2,110 +2,143 @@
 
 #include <future>
 #include <optional>
-#include <set>
 
 #include "base/file.h"
 #include "base/progress.h"
-#include "quant/awq_clip.h"
-#include "quant/awq_scale.h"
+#include "quant/block_quantizer.h"
 #include "quant/quantized_config.h"
 #include "quant/quantized_writer.h"
 
 namespace awq {
 namespace {
 
-struct Seconds {
-  double read = 0, calibrate = 0, search = 0, clip = 0, round_and_write = 0;
-};
-
-// The input statistics seen by the scaled weights: x / s.
-void unscale_statistics(const Ops& ops, InputStatistics& input, const std::vector<float>& columns) {
-  const DeviceBuffer scale = upload_floats(*ops.device, columns);
-  ops.unscale_gram(*ops.device, input.gram.as<float>(), scale.as<float>(), input.width);
-  for (size_t i = 0; i < columns.size(); ++i) input.mean_abs[i] /= columns[i];
+// A block in the backend's layout: what a checkpoint of it would be loaded as.
+BlockWeights pack_rounded(const Arch& arch, int64_t layer, const FloatBlock& block,
+                          const RoundedBlock& rounded, const QuantizeOptions& options,
+                          const Ops& ops, ThreadPool& pool) {
+  BlockWeights result;
+  for (const Norm& norm : block_norms(arch.block)) {
+    result.norm(norm.slot) = {upload_floats(*ops.device, block[norm.slot].weight.values),
+                              upload_floats(*ops.device, block[norm.slot].bias.values)};
+  }
+  for (const Linear& linear : block_linears(arch.block)) {
+    const FloatTensor& weight = block[linear.slot].weight;
+    LinearWeights& packed = result.linear(linear.slot);
+    packed.bias = upload_floats(*ops.device, block[linear.slot].bias.values);
+    if (const auto format = options.formats.of(layer, linear.slot)) {
+      const auto ready = rounded.find(linear.slot);
+      packed.weight = ops.pack_quant(
+          *ops.device, ready != rounded.end()
+                           ? ready->second
+                           : round_weight(weight, *format, pool, options.arithmetic));
+    } else {
+      packed.weight = ops.pack_float(
+          *ops.device, {weight.values.data(), DType::f32, weight.shape[0], weight.shape[1]});
+    }
+  }
+  result.activation_factor = upload_inverse(*ops.device, block[Slot::act].weight);
+  return result;
 }
-
-// The clip search leaves queries and keys alone: their product is a bilinear form that the linear's
-// own error does not speak for (reference: names containing q_, k_, query, key).
-bool may_clip(Slot slot) { return slot != Slot::q && slot != Slot::k; }
 
 class Quantizer {
  public:
   Quantizer(const TensorReader& reader, const Ops& ops, const QuantizeOptions& options)
-      : reader_(reader), arch_(reader.arch()), ops_(ops), options_(options) {}
+      : reader_(reader),
+        arch_(reader.arch()),
+        ops_(ops),
+        options_(options),
+        blocks_(arch_, ops, options) {}
 
-  Status run(std::span<const int32_t> tokens, const OutputDirectory& output,
-             const std::function<void(const QuantizeProgress&)>& on_layer) {
-    AWQ_ASSIGN(const Json config, quantized_config(reader_, options_.format));
-    AWQ_ASSIGN(QuantizedWriter writer, QuantizedWriter::create(reader_, options_.format, output));
-    AWQ_TRY(writer.write_frame(ops_.device->pool()));  // first: its tables need room
+  Status run(std::span<const int32_t> tokens, const BlockRun& run) {
     std::optional<Model> frame;
     std::optional<Calibration> calibration;
-    if (options_.method == Method::awq) {
+    if (options_.calibrated() && run.done < arch_.sizes.layers) {
       AWQ_ASSIGN(frame, load_frame(reader_, ops_, Tables::embedding));
       calibration.emplace(*frame, tokens, options_.calibration_length);
       frame->embed = {};  // the tokens are hidden states now
+      AWQ_TRY(pass_done_blocks(*calibration, run));
     }
-    AWQ_TRY(run_blocks(writer, calibration, on_layer));
-    AWQ_TRY(reader_.checkpoint().check_unchanged());
-    AWQ_TRY(writer.finish());
-    return write_file(output.file("config.json"), dump_json(config, 2) + "\n");
+    AWQ_TRY(run_blocks(run, calibration));
+    return reader_.checkpoint().check_unchanged();
   }
 
   Json report() const {
-    Json report = common_report();
-    if (experts_.empty()) return report;
-    report["experts"] = experts_;
-    report["starved_experts"] = starved_;
+    Json report = blocks_.report();
+    report["seconds"] = {{"read", read_seconds_},
+                         {"calibrate", blocks_.calibrate_seconds},
+                         {"search", blocks_.search_seconds},
+                         {"clip", blocks_.clip_seconds},
+                         {"compensate", blocks_.round_seconds},
+                         {"round_and_write", write_seconds_}};
     return report;
   }
 
  private:
-  Json common_report() const {
-    return {{"groups", groups_},
-            {"linears", linears_},
-            {"seconds",
-             {{"read", seconds_.read},
-              {"calibrate", seconds_.calibrate},
-              {"search", seconds_.search},
-              {"clip", seconds_.clip},
-              {"round_and_write", seconds_.round_and_write}}}};
+  // The hidden states go through the blocks of an earlier run as they did then: through the float
+  // ones, or through what they were quantized to.
+  Status pass_done_blocks(Calibration& calibration, const BlockRun& run) {
+    for (int64_t layer = 0; layer < run.done; ++layer) {
+      AWQ_ASSIGN(const FloatBlock block, options_.compensated()
+                                             ? run.read_done(layer)
+                                             : read(layer, ops_.device->pool()));
+      calibration.advance(pack_block(arch_, block, ops_), layer);
+    }
+    return {};
   }
 
   // Beside a GPU the host reads the next block and writes the last one while the device works on
   // this one; a CPU does one after the other and holds one block.
-  Status run_blocks(QuantizedWriter& writer, std::optional<Calibration>& calibration,
-                    const std::function<void(const QuantizeProgress&)>& on_layer) {
-    const bool beside = !ops_.device->host_visible();
-    const auto policy = beside ? std::launch::async : std::launch::deferred;
-    std::optional<ThreadPool> own_read, own_write;
-    if (beside) own_read.emplace(), own_write.emplace();
-    ThreadPool& read_pool = beside ? *own_read : ops_.device->pool();
-    ThreadPool& write_pool = beside ? *own_write : ops_.device->pool();
-    const auto start_read = [&](int64_t layer) {
-      return std::async(policy, [this, layer, &read_pool] { return read(layer, read_pool); });
+  Status run_blocks(const BlockRun& run, std::optional<Calibration>& calibration) {
+    const bool beside = !ops_.device->host_visible(), write_beside = beside && run.beside;
+    const auto policy_of = [](bool other_thread) {
+      return other_thread ? std::launch::async : std::launch::deferred;
     };
+    std::optional<ThreadPool> own_read, own_write;
+    if (beside) own_read.emplace();
+    if (write_beside) own_write.emplace();
+    ThreadPool& read_pool = beside ? *own_read : ops_.device->pool();
+    ThreadPool& write_pool = write_beside ? *own_write : ops_.device->pool();
     const int64_t layers = arch_.sizes.layers;
-    std::future<Result<FloatBlock>> next = start_read(0);
+    std::future<Result<FloatBlock>> next;
     std::future<Status> written;
-    for (int64_t layer = 0; layer < layers; ++layer) {
+    const auto start_read = [&](int64_t layer) {
+      if (layer >= layers) return;
+      next = std::async(policy_of(beside), [this, layer, &read_pool] { return read(layer, read_pool); });
+    };
+    const auto finish_write = [&](int64_t layer) -> Status {
+      if (!written.valid()) return {};
+      AWQ_TRY(written.get());
+      return run.on_done ? run.on_done(layer, blocks_.entries_of(layer)) : Status();
+    };
+    start_read(run.done);
+    for (int64_t layer = run.done; layer < layers; ++layer) {
       QuantizeProgress progress{layer + 1, layers};
       AWQ_ASSIGN(FloatBlock read_block, next.get());
       auto block = std::make_shared<FloatBlock>(std::move(read_block));
-      if (layer + 1 < layers) next = start_read(layer + 1);
-      if (calibration) AWQ_TRY(fit(layer, *calibration, *block, progress));
-      if (written.valid()) AWQ_TRY(written.get());
-      written = std::async(policy, [this, layer, block, &writer, &write_pool] {
+      start_read(layer + 1);
+      auto rounded = std::make_shared<RoundedBlock>();
+      if (calibration) {
+        AWQ_ASSIGN(*rounded, blocks_.run(layer, *calibration, *block));
+        progress.loss_rounding = blocks_.last_loss().rounding;
+        progress.loss_choice = blocks_.last_loss().choice;
+      }
+      AWQ_TRY(finish_write(layer - 1));
+      written = std::async(policy_of(write_beside), [this, layer, block, rounded, &run, &write_pool] {
         const Timer timer;
-        const Status status = writer.write_block(layer, *block, options_.arithmetic, write_pool);
-        seconds_.round_and_write += timer.seconds();
+        const Status status = run.sink(layer, *block, *rounded, write_pool);
+        write_seconds_ += timer.seconds();
         return status;
       });
       block.reset();
-      if (!beside) AWQ_TRY(written.get());
-      if (on_layer) on_layer(progress);
+      rounded.reset();
+      if (!write_beside) AWQ_TRY(finish_write(layer));
+      if (run.on_layer) run.on_layer(progress);
+      if (run.stop && run.stop() && layer + 1 < layers) {
+        AWQ_TRY(finish_write(layer));
+        return runtime_error(cat("stopped after layer ", layer + 1, " of ", layers));
+      }
     }
-    return written.valid() ? written.get() : Status();
+    return finish_write(layers - 1);
   }
 
   Result<FloatBlock> read(int64_t layer, ThreadPool& pool) {
@@ -113,132 +146,98 @@ class Quantizer {
     AWQ_TRY(reader_.checkpoint().check_unchanged());
     AWQ_ASSIGN(FloatBlock block, reader_.read_block(layer, pool));
     reader_.release_block(layer);
-    seconds_.read += timer.seconds();
+    read_seconds_ += timer.seconds();
     return block;
-  }
-
-  // Calibrates one block and folds and clips it in place.
-  Status fit(int64_t layer, Calibration& calibration, FloatBlock& block,
-             QuantizeProgress& progress) {
-    Timer timer;
-    Calibration::ModuleInputs modules;
-    BlockStatistics statistics;
-    {
-      const BlockWeights weights = pack_block(arch_, block, ops_);
-      if (options_.search_loss == SearchLoss::module) {
-        modules = calibration.capture_module_inputs(weights, layer, calibration.sequences());
-      }
-      AWQ_ASSIGN(statistics, calibration.run(weights, layer));
-    }
-    seconds_.calibrate += timer.seconds();
-    timer = Timer();
-
-    // All groups are searched on the unscaled block, then all are applied (as the reference does).
-    const std::vector<FoldGroup> groups = fold_groups(arch_, options_.fold);
-    std::vector<ScaleChoice> choices;
-    for (const FoldGroup& group : groups) {
-      if (find_statistics(statistics, arch_.block, group.consumers.front()) == nullptr) {
-        const auto channels = static_cast<size_t>(fold_channels(arch_, group));
-        choices.push_back({0, std::vector<float>(channels, 1.0f), 0, 0});
-        continue;  // a starved expert is rounded as it is; note_experts() names it
-      }
-      const bool module = options_.search_loss == SearchLoss::module && inspects_module(group);
-      const GroupLoss loss =
-          module ? module_group_loss(arch_, group, block, layer, calibration, modules,
-                                     options_.format, ops_, options_.arithmetic)
-                 : hessian_group_loss(arch_, group, block, statistics, options_.format, ops_,
-                                      options_.arithmetic);
-      choices.push_back(search_scale(arch_, group, statistics, loss, options_.grid));
-      note_group(layer, group, choices.back(), module, progress);
-    }
-    for (size_t i = 0; i < groups.size(); ++i) {
-      apply_fold(arch_, groups[i], choices[i].scale, block);
-      const std::vector<float> columns = expand_scale(arch_, groups[i], choices[i].scale);
-      std::set<Slot> inputs;  // the experts of a group have inputs of their own
-      for (const Slot slot : groups[i].consumers) inputs.insert(input_slot(arch_.block, slot));
-      for (const Slot input : inputs) {
-        const auto found = statistics.find(input);
-        if (found != statistics.end()) unscale_statistics(ops_, found->second, columns);
-      }
-    }
-    note_experts(layer, statistics);
-    const auto count = static_cast<double>(groups.size());
-    progress.loss_rounding /= count;
-    progress.loss_choice /= count;
-    seconds_.search += timer.seconds();
-    timer = Timer();
-    if (options_.clip) clip(layer, statistics, block);
-    seconds_.clip += timer.seconds();
-    return {};
-  }
-
-  void clip(int64_t layer, const BlockStatistics& statistics, FloatBlock& block) {
-    for (const Linear& linear : block_linears(arch_.block)) {
-      if (!may_clip(linear.slot)) continue;
-      const InputStatistics* input = find_statistics(statistics, arch_.block, linear.slot);
-      if (input == nullptr || linear.keep_float) continue;
-      const ClipResult result = search_clip(block[linear.slot].weight, input->gram, options_.format,
-                                            ops_, options_.arithmetic);
-      linears_.push_back({{"layer", layer},
-                          {"linear", slot_name(linear.slot)},
-                          {"clip_share", result.clipped_share},
-                          {"loss_unclipped", result.loss_before},
-                          {"loss_clipped", result.loss_after}});
-    }
-  }
-
-  // How many tokens each expert saw, and which of them too few.
-  void note_experts(int64_t layer, const BlockStatistics& statistics) {
-    const auto* moe = std::get_if<MoeFfn>(&arch_.block.ffn);
-    if (moe == nullptr) return;
-    Json tokens = Json::array();
-    for (int64_t e = 0; e < moe->experts; ++e) {
-      const auto found = statistics.find(expert_slot(Slot::expert_gate, e));
-      const int64_t seen = found == statistics.end() ? 0 : found->second.tokens;
-      tokens.push_back(seen);
-      if (seen < kEnoughTokens) {
-        starved_.push_back({{"layer", layer}, {"expert", e}, {"tokens", seen}});
-      }
-    }
-    experts_.push_back({{"layer", layer}, {"tokens", std::move(tokens)}});
-  }
-
-  void note_group(int64_t layer, const FoldGroup& group, const ScaleChoice& choice, bool module,
-                  QuantizeProgress& progress) {
-    groups_.push_back({{"layer", layer},
-                       {"group", group.name()},
-                       {"exponent", choice.exponent},
-                       {"loss_rounding", choice.loss_rounding},
-                       {"loss_choice", choice.loss_choice},
-                       {"loss", module ? "module" : "hessian"}});
-    progress.loss_rounding += choice.loss_rounding;
-    progress.loss_choice += choice.loss_choice;
   }
 
   const TensorReader& reader_;
   const Arch& arch_;
   const Ops& ops_;
   const QuantizeOptions& options_;
-  Json groups_ = Json::array(), linears_ = Json::array();
-  Json experts_ = Json::array(), starved_ = Json::array();
-  Seconds seconds_;
+  BlockQuantizer blocks_;
+  double read_seconds_ = 0, write_seconds_ = 0;
 };
 
 }  // namespace
 
-Result<Json> quantize_model(const TensorReader& reader, const Ops& ops,
-                            std::span<const int32_t> tokens, const QuantizeOptions& options,
-                            const OutputDirectory& output,
-                            const std::function<void(const QuantizeProgress&)>& on_layer) {
-  AWQ_TRY(check_format(reader.arch(), options.format));
+Result<Json> quantize_blocks(const TensorReader& reader, const Ops& ops,
+                             std::span<const int32_t> tokens, const QuantizeOptions& options,
+                             const BlockRun& run) {
+  AWQ_TRY(check_formats(reader, options.formats));
   if (reader.quantization()) {
     return bad_input(cat(printable(reader.checkpoint().path()), ": already quantized to ",
                          format_name(reader.quantization()->format),
                          "; quantize the float checkpoint it was made from"));
   }
   Quantizer quantizer(reader, ops, options);
-  AWQ_TRY(quantizer.run(tokens, output, on_layer));
+  AWQ_TRY(quantizer.run(tokens, run));
   return quantizer.report();
+}
+
+Result<Json> quantize_model(const TensorReader& reader, const Ops& ops,
+                            std::span<const int32_t> tokens, const QuantizeOptions& options,
+                            const OutputDirectory& output, QuantizeJournal& journal,
+                            const LayerProgress& on_layer, const StopRequest& stop) {
+  const int64_t done = journal.layers();
+  const bool resumed = journal.started();
+  AWQ_ASSIGN(const Json config, quantized_config(reader, options.formats));
+  AWQ_ASSIGN(QuantizedWriter writer,
+             QuantizedWriter::create(reader, options.formats, output, resumed));
+  ThreadPool& pool = ops.device->pool();
+  if (resumed) {
+    writer.keep_frame();
+    for (int64_t layer = 0; layer < done; ++layer) writer.keep_block(layer);
+  } else {
+    AWQ_TRY(writer.write_frame(pool));  // first: its tables need room
+    AWQ_TRY(writer.sync());
+    AWQ_TRY(journal.start(tokens));
+  }
+  BlockRun run;
+  run.sink = [&](int64_t layer, const FloatBlock& block, const RoundedBlock& rounded,
+                 ThreadPool& write_pool) -> Status {
+    AWQ_TRY(writer.write_block(layer, block, rounded, options.arithmetic, write_pool));
+    return writer.sync();
+  };
+  run.beside = true;
+  run.on_layer = on_layer;
+  run.stop = stop;
+  run.done = done;
+  run.read_done = [&](int64_t layer) { return writer.read_block(layer, pool); };
+  run.on_done = [&](int64_t, Json entries) { return journal.add(std::move(entries)); };
+  AWQ_ASSIGN(Json report, quantize_blocks(reader, ops, tokens, options, run));
+  AWQ_TRY(writer.finish());
+  AWQ_TRY(write_file(output.file("config.json"), dump_json(config, 2) + "\n"));
+  for (const char* part : {"groups", "linears", "experts", "starved_experts"}) {
+    Json all;
+    for (const Json& block : journal.blocks()) {
+      const auto entries = block.find(part);
+      if (entries == block.end()) continue;
+      if (all.is_null()) all = Json::array();
+      for (const Json& entry : *entries) all.push_back(entry);
+    }
+    if (!all.is_null()) report[part] = std::move(all);
+  }
+  return report;
+}
+
+Result<Model> quantize_in_memory(const TensorReader& reader, const Ops& ops,
+                                 std::span<const int32_t> tokens, const QuantizeOptions& options,
+                                 Json* report, const LayerProgress& on_layer) {
+  AWQ_CHECK(!options.formats.head(), "the head of a model in memory stays in float");
+  AWQ_ASSIGN(Model model, load_frame(reader, ops));
+  model.quantization = options.formats.base();
+  model.blocks.resize(static_cast<size_t>(reader.arch().sizes.layers));
+  BlockRun run;
+  run.sink = [&](int64_t layer, const FloatBlock& block, const RoundedBlock& rounded,
+                 ThreadPool& pool) -> Status {
+    model.blocks[static_cast<size_t>(layer)] =
+        pack_rounded(reader.arch(), layer, block, rounded, options, ops, pool);
+    return {};
+  };
+  run.on_layer = on_layer;
+  AWQ_ASSIGN(Json made, quantize_blocks(reader, ops, tokens, options, run));
+  if (report != nullptr) *report = std::move(made);
+  return model;
 }
 
 }  // namespace awq

@@ -57,7 +57,7 @@ Result<Written> write_config(const std::vector<float>& divisors, double theta,
   AWQ_ASSIGN(const Checkpoint checkpoint, Checkpoint::from_gguf(as_bytes(file), "tiny.gguf"));
   AWQ_ASSIGN(const TensorReader reader, TensorReader::open(checkpoint));
   Written written;
-  AWQ_ASSIGN(written.config, quantized_config(reader, {4, 8, false}));
+  AWQ_ASSIGN(written.config, quantized_config(reader, FormatPlan(reader.arch(), {4, 8, false})));
   written.source = frequencies(reader.arch());
   const Config config(written.config, "config.json");
   AWQ_ASSIGN(const Family* family, find_family(config));

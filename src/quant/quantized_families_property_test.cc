@@ -33,18 +33,73 @@ class QuantizedFamily : public testing::TestWithParam<std::string> {
     ops = *make_cpu_ops(*device);
   }
 
-  // The report, or null where the shapes have no layout in this format.
-  Json quantize(const QuantizeOptions& options, const std::string& target) {
-    if (!check_format(source.reader->arch(), options.format).ok()) return nullptr;
+  FormatPlan all_in(const QuantFormat& format) const {
+    return FormatPlan(source.reader->arch(), format);
+  }
+
+  std::vector<int32_t> calibration_tokens() const {
     const auto vocab = static_cast<int32_t>(source.reader->arch().sizes.vocab);
     std::vector<int32_t> tokens;
     for (int32_t i = 0; i < 8 * 32; ++i) tokens.push_back((i * 37 + i / 7) % vocab);
+    return tokens;
+  }
+
+  // The report, or null where the shapes have no layout in these formats.
+  Json quantize(const QuantizeOptions& options, const std::string& target) {
+    if (!check_formats(*source.reader, options.formats).ok()) return nullptr;
     auto output = OutputDirectory::create(target, false);
     EXPECT_TRUE(output.ok());
-    const auto report = quantize_model(*source.reader, ops, tokens, options, *output, {});
+    QuantizeJournal journal(*output, Json::object());
+    const auto report =
+        quantize_model(*source.reader, ops, calibration_tokens(), options, *output, journal);
     EXPECT_TRUE(report.ok()) << report.error().message;
     EXPECT_TRUE(output->commit().ok());
     return report.ok() ? *report : Json();
+  }
+
+  // The same, stopped after the first block and begun again.
+  Json quantize_in_two_runs(const QuantizeOptions& options, const std::string& target) {
+    const auto run = [&](bool resume) -> Result<Json> {
+      AWQ_ASSIGN(OutputDirectory output, OutputDirectory::create(target, false, {}, resume));
+      QuantizeJournal journal(output, Json::object());
+      if (resume) {
+        AWQ_ASSIGN(const bool resumed, journal.resume());
+        EXPECT_TRUE(resumed);
+        EXPECT_EQ(journal.layers(), 1);
+      }
+      auto report = quantize_model(*source.reader, ops, calibration_tokens(), options, output,
+                                   journal, {}, [&] { return !resume; });
+      if (report.ok()) {
+        AWQ_TRY(output.commit());
+      } else {
+        output.keep();
+      }
+      return report;
+    };
+    EXPECT_FALSE(run(false).ok());
+    auto report = run(true);
+    EXPECT_TRUE(report.ok()) << report.error().message;
+    return report.ok() ? *report : Json();
+  }
+
+  // Formats that differ: layer 0 keeps o in float, layer 1 what lies in one tensor with q; the rest
+  // of layer 1 has 4 bits where that has a layout.
+  FormatPlan mixed_formats() const {
+    const Arch& arch = source.reader->arch();
+    FormatPlan plan = all_in({8, 8, false});
+    plan.set(0, Slot::o, 0);
+    for (const Slot slot : placed(Slot::q, 1).sharers) plan.set(1, slot, 0);
+    FormatPlan narrow = plan;
+    for (const Linear& linear : block_linears(arch.block)) {
+      if (plan.of(1, linear.slot)) narrow.set(1, linear.slot, 4);
+    }
+    return check_formats(*source.reader, narrow).ok() ? narrow : plan;
+  }
+
+  Placement placed(Slot slot, int64_t layer) const {
+    const Arch& arch = source.reader->arch();
+    return placement(source.reader->family(), Container::hugging_face, arch, slot,
+                     linear_shape(arch, *find_linear(arch.block, slot))[0], layer);
   }
 
   std::vector<float> logits_of(const Model& model) const {
@@ -83,7 +138,7 @@ TEST_P(QuantizedFamily, EveryFormatRoundTrips) {
   for (const QuantFormat& format : formats) {
     QuantizeOptions options;
     options.method = Method::rtn;
-    options.format = format;
+    options.formats = all_in(format);
     const std::string target = directory.file(format_name(format));
     if (quantize(options, target).is_null()) continue;
     ++known;
@@ -125,34 +180,151 @@ TEST_P(QuantizedFamily, EveryFormatRoundTrips) {
   EXPECT_GE(known, 3);
 }
 
-// At 8 bits the search, the folds and the clips must leave the model as it was.
-TEST_P(QuantizedFamily, AwqAtEightBitsKeepsTheModel) {
-  for (const SearchLoss loss : {SearchLoss::hessian, SearchLoss::module}) {
-    QuantizeOptions options;
-    options.format = {8, 8, false};
-    options.calibration_length = 32;
-    options.grid = 6;
-    options.search_loss = loss;
-    const std::string target = directory.file(loss == SearchLoss::module ? "module" : "hessian");
-    const Json report = quantize(options, target);
-    ASSERT_FALSE(report.is_null());
-    const Arch& arch = source.reader->arch();
-    if (const auto* moe = std::get_if<MoeFfn>(&arch.block.ffn)) {
-      int64_t seen = 0;
-      for (const Json& count : report["experts"][0]["tokens"]) seen += count.get<int64_t>();
-      EXPECT_EQ(seen, 256 * moe->per_token);
-    }
-    const Loaded packed = open_model(target);
-    ASSERT_NE(packed.reader, nullptr);
-    const auto model = load_model(*packed.reader, *make_cpu_ops(*device, "scalar"));
-    ASSERT_TRUE(model.ok()) << model.error().message;
-    const std::vector<float> logits = logits_of(*model);
+// At 8 bits the search, the folds, the clips and GPTQ's rounding must leave the model as it was,
+// written or kept in memory.
+TEST_P(QuantizedFamily, EveryMethodAtEightBitsKeepsTheModel) {
+  struct Way {
+    const char* name;
+    Method method;
+    SearchLoss loss;
+    bool best;
+  };
+  const Arch& arch = source.reader->arch();
+  const auto expect_kept = [&](const Model& model, const char* name) {
+    const std::vector<float> logits = logits_of(model);
     double error = 0, energy = 0;
     for (size_t i = 0; i < logits.size(); ++i) {
       error += std::pow(double{logits[i]} - golden.logits[i], 2);
       energy += std::pow(double{golden.logits[i]}, 2);
     }
-    EXPECT_LT(error, 1e-2 * energy);
+    EXPECT_LT(error, 1e-2 * energy) << name;
+  };
+  const Ops scalar = *make_cpu_ops(*device, "scalar");
+  for (const Way& way : {Way{"hessian", Method::awq, SearchLoss::hessian, false},
+                         {"module", Method::awq, SearchLoss::module, false},
+                         {"gptq", Method::gptq, SearchLoss::hessian, false},
+                         {"awq+gptq", Method::awq_gptq, SearchLoss::hessian, false},
+                         {"best", Method::awq_gptq, SearchLoss::hessian, true}}) {
+    QuantizeOptions options;
+    options.method = way.method;
+    options.formats = all_in({8, 8, false});
+    options.calibration_length = 32;
+    options.grid = 6;
+    options.search_loss = way.loss;
+    options.best = way.best;
+    const std::string target = directory.file(way.name);
+    const Json report = quantize(options, target);
+    ASSERT_FALSE(report.is_null()) << way.name;
+    if (const auto* moe = std::get_if<MoeFfn>(&arch.block.ffn)) {
+      int64_t seen = 0;
+      for (const Json& count : report["experts"][0]["tokens"]) seen += count.get<int64_t>();
+      EXPECT_EQ(seen, (8 - options.held_out(8)) * 32 * moe->per_token) << way.name;
+    }
+    const Loaded packed = open_model(target);
+    ASSERT_NE(packed.reader, nullptr);
+    const auto model = load_model(*packed.reader, scalar);
+    ASSERT_TRUE(model.ok()) << model.error().message;
+    expect_kept(*model, way.name);
+    if (way.loss == SearchLoss::module) continue;
+    const auto held = quantize_in_memory(*source.reader, scalar, calibration_tokens(), options);
+    ASSERT_TRUE(held.ok()) << held.error().message;
+    expect_kept(*held, way.name);
+  }
+}
+
+// Few tokens starve experts: their weights are those of plain rounding, and the report names them.
+TEST_P(QuantizedFamily, StarvedExpertsAreRoundedPlainly) {
+  const Arch& arch = source.reader->arch();
+  const auto* moe = std::get_if<MoeFfn>(&arch.block.ffn);
+  if (moe == nullptr) GTEST_SKIP() << "no experts";
+  QuantizeOptions options;
+  options.method = Method::gptq;
+  options.formats = all_in({8, 8, false});
+  options.calibration_length = 8;
+  const std::vector<int32_t> tokens(8, 1);
+  const std::string target = directory.file("starved");
+  auto output = OutputDirectory::create(target, false);
+  ASSERT_TRUE(output.ok());
+  QuantizeJournal journal(*output, Json::object());
+  const auto report = quantize_model(*source.reader, ops, tokens, options, *output, journal);
+  ASSERT_TRUE(report.ok()) << report.error().message;
+  ASSERT_TRUE(output->commit().ok());
+  EXPECT_EQ((*report)["starved_experts"].size(),
+            static_cast<size_t>(moe->experts * arch.sizes.layers));
+  const Loaded packed = open_model(target);
+  ASSERT_NE(packed.reader, nullptr);
+  const auto block = source.reader->read_block(0, device->pool());
+  ASSERT_TRUE(block.ok());
+  for (const Linear& linear : block_linears(arch.block)) {
+    if (linear.slot < Slot::expert_gate) continue;
+    const auto read = packed.reader->read_quantized_linear(linear, 0);
+    ASSERT_TRUE(read.ok()) << read.error().message;
+    const QuantWeight rounded =
+        round_weight((*block)[linear.slot].weight, {8, 8, false}, device->pool());
+    EXPECT_EQ(read->codes, rounded.codes) << slot_name(linear.slot);
+  }
+}
+
+// What has no format comes back as the halves it was written in, the rest in its own bits; the parts
+// of one tensor cannot differ.
+TEST_P(QuantizedFamily, FormatsOfLinearsAreKept) {
+  const Arch& arch = source.reader->arch();
+  QuantizeOptions options;
+  options.method = Method::rtn;
+  options.formats = mixed_formats();
+  const std::string target = directory.file("mixed");
+  ASSERT_FALSE(quantize(options, target).is_null());
+  const Loaded packed = open_model(target);
+  ASSERT_NE(packed.reader, nullptr);
+  for (int64_t layer = 0; layer < 2; ++layer) {
+    const auto block = source.reader->read_block(layer, device->pool());
+    ASSERT_TRUE(block.ok());
+    for (const Linear& linear : block_linears(arch.block)) {
+      const auto format = options.formats.of(layer, linear.slot);
+      EXPECT_EQ(packed.reader->is_quantized(linear.slot, layer), format.has_value());
+      FloatTensor expected = (*block)[linear.slot].weight;
+      if (format) {
+        const auto read = packed.reader->read_quantized_linear(linear, layer);
+        ASSERT_TRUE(read.ok()) << read.error().message;
+        EXPECT_EQ(read->format.bits, format->bits);
+        EXPECT_EQ(read->codes, round_weight(expected, *format, device->pool()).codes);
+      } else {
+        const auto read = packed.reader->read_weight(linear.slot, layer,
+                                                     linear_shape(arch, linear), device->pool());
+        ASSERT_TRUE(read.ok()) << read.error().message;
+        if (!linear.keep_float) round_to_half(expected);
+        EXPECT_EQ(read->values, expected.values) << slot_name(linear.slot);
+      }
+      if (!linear.keep_float && placed(linear.slot, layer).fused()) {
+        FormatPlan torn = all_in({8, 8, false});
+        torn.set(layer, linear.slot, 2);
+        const Status status = check_formats(*source.reader, torn);
+        ASSERT_FALSE(status.ok());
+        EXPECT_NE(status.error().message.find("written as one tensor"), std::string::npos)
+            << status.error().message;
+      }
+    }
+  }
+}
+
+// A run that goes on where one was stopped makes the same bytes and the same report: fused and kept
+// tensors, norms of heads, activation scales and experts come back as they were written.
+TEST_P(QuantizedFamily, AStoppedRunGoesOnToTheSameBytes) {
+  QuantizeOptions options;
+  options.method = Method::awq_gptq;
+  options.formats = mixed_formats();
+  options.calibration_length = 32;
+  options.grid = 4;
+  const std::string whole = directory.file("whole"), resumed = directory.file("resumed");
+  const Json expected = quantize(options, whole), report = quantize_in_two_runs(options, resumed);
+  ASSERT_FALSE(expected.is_null() || report.is_null());
+  for (const char* part : {"groups", "linears", "experts", "starved_experts"}) {
+    EXPECT_EQ(expected.value(part, Json()), report.value(part, Json())) << part;
+  }
+  for (const char* file : {"model.safetensors", "config.json"}) {
+    const auto a = read_file(path_join(whole, file)), b = read_file(path_join(resumed, file));
+    ASSERT_TRUE(a.ok() && b.ok());
+    EXPECT_TRUE(*a == *b) << file;
   }
 }
 

@@ -1,37 +1,58 @@
 // The tensors of a quantized checkpoint: packed linears, and everything else in float.
 #pragma once
 
+#include <map>
+
 #include "checkpoint/quantization.h"
 #include "checkpoint/writer.h"
 #include "model/tensor_reader.h"
+#include "quant/format_plan.h"
 #include "quant/round.h"
 
 namespace awq {
 
+/// The linears of a block that were rounded already.
+using RoundedBlock = std::map<Slot, QuantWeight>;
+
 class QuantizedWriter {
  public:
-  /// Declares (and reserves on disk) every tensor of the output.
-  static Result<QuantizedWriter> create(const TensorReader& reader, const QuantFormat& format,
-                                        const OutputDirectory& output);
+  /// Declares (and reserves on disk) every tensor of the output. `resume`: an earlier run with the
+  /// same formats wrote some of them there. `formats`: as check_formats() passes them.
+  static Result<QuantizedWriter> create(const TensorReader& reader, const FormatPlan& formats,
+                                        const OutputDirectory& output, bool resume = false);
 
   /// What lies outside the blocks.
   Status write_frame(ThreadPool& pool);
-  /// Rounds and packs the linears of a (folded, clipped) block.
-  Status write_block(int64_t layer, const FloatBlock& block, Arithmetic arithmetic,
-                     ThreadPool& pool);
+  /// Packs the linears of a (folded, clipped) block; those that are not in `rounded` are rounded to
+  /// nearest.
+  Status write_block(int64_t layer, const FloatBlock& block, const RoundedBlock& rounded,
+                     Arithmetic arithmetic, ThreadPool& pool);
+  /// What an earlier run wrote of the frame, or of a block, stays.
+  void keep_frame();
+  void keep_block(int64_t layer);
+  /// Such a block, its linears as their codes are worth.
+  Result<FloatBlock> read_block(int64_t layer, ThreadPool& pool);
+  Status sync() { return writer_.sync(); }
   Status finish() { return writer_.finish(); }
 
  private:
-  QuantizedWriter(const TensorReader& reader, const QuantFormat& format, SafetensorsWriter writer)
-      : reader_(&reader), format_(format), writer_(std::move(writer)) {}
+  QuantizedWriter(const TensorReader& reader, const FormatPlan& formats, SafetensorsWriter writer)
+      : reader_(&reader), formats_(formats), writer_(std::move(writer)) {}
   Status write_vector(const std::string& name, std::span<const float> values);
+  Status write_table(const Linear& linear, ThreadPool& pool);
+  Status write_head(ThreadPool& pool);
   Status write_norm(const Norm& norm, int64_t layer, const FloatWeights& values);
   Status write_linear(const Linear& linear, int64_t layer, const FloatBlock& block,
-                      Arithmetic arithmetic, ThreadPool& pool);
-  Status write_table(const Linear& linear, ThreadPool& pool);
+                      const RoundedBlock& rounded, Arithmetic arithmetic, ThreadPool& pool);
+  Status write_float(const Linear& linear, int64_t layer, const Placement& place,
+                     std::span<const float> values);
+  Result<std::vector<float>> read_vector(const std::string& name, int64_t size);
+  Result<FloatWeights> read_norm(const Norm& norm, int64_t layer);
+  Result<FloatWeights> read_linear(const Linear& linear, int64_t layer, ThreadPool& pool);
+  Result<std::vector<float>> read_float(const Linear& linear, const Placement& place, int64_t in);
 
   const TensorReader* reader_;
-  QuantFormat format_;
+  FormatPlan formats_;
   SafetensorsWriter writer_;
 };
 

@@ -162,4 +162,25 @@ QuantWeight round_weight(const FloatTensor& weight, const QuantFormat& format, T
   return result;
 }
 
+void round_to_half(FloatTensor& tensor) {
+  for (float& value : tensor.values) value = half_to_float(float_to_half(value));
+}
+
+FloatTensor dequantize_weight(const QuantWeight& weight, ThreadPool& pool) {
+  FloatTensor result{{weight.out, weight.in}, {}};
+  result.values.resize(weight.codes.size());
+  const int64_t group = weight.format.group_size(weight.in), groups = weight.groups();
+  pool.parallel_for(weight.out, 16, [&](int64_t first, int64_t last) {
+    for (int64_t row = first; row < last; ++row) {
+      for (int64_t i = 0; i < weight.in; ++i) {
+        const auto cell = static_cast<size_t>(row * groups + i / group);
+        const auto at = static_cast<size_t>(row * weight.in + i);
+        result.values[at] = static_cast<float>(weight.codes[at] - weight.zeros[cell]) *
+                            half_to_float(weight.scales[cell]);
+      }
+    }
+  });
+  return result;
+}
+
 }  // namespace awq

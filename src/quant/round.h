@@ -40,4 +40,10 @@ void rounded_row(const FloatTensor& weight, int64_t row, const std::vector<float
 QuantWeight round_weight(const FloatTensor& weight, const QuantFormat& format, ThreadPool& pool,
                          Arithmetic arithmetic = Arithmetic::f32);
 
+/// Every value to the nearest that half precision holds.
+void round_to_half(FloatTensor& tensor);
+
+/// What the codes are worth: [out, in].
+FloatTensor dequantize_weight(const QuantWeight& weight, ThreadPool& pool);
+
 }  // namespace awq

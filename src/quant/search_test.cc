@@ -93,7 +93,7 @@ TEST(Scale, NeverWorseThanRoundingAndBetterWithLoudChannels) {
   const QuantFormat format{3, 16};
   for (const FoldGroup& group : fold_groups(f.arch)) {
     const GroupLoss loss =
-        hessian_group_loss(f.arch, group, f.block, statistics, format, f.ops);
+        hessian_group_loss(f.arch, group, f.block, statistics, FormatPlan(f.arch, format), 0, f.ops);
     const ScaleChoice choice = search_scale(f.arch, group, statistics, loss, 20);
     EXPECT_LT(choice.loss_choice, choice.loss_rounding) << group.name();
     EXPECT_EQ(static_cast<int64_t>(choice.scale.size()), fold_channels(f.arch, group));
@@ -109,7 +109,8 @@ TEST(Clip, NeverWorseThanRoundingInAnyRow) {
     const QuantFormat format{bits, 16};
     const FloatTensor original = f.block[Slot::gate].weight;
     FloatTensor clipped = original;
-    const ClipResult result = search_clip(clipped, input.gram, format, f.ops);
+    const ClipResult result = search_clip(original, input.gram, format, f.ops);
+    apply_clip(clipped, result.keep, format, f.device->pool());
     EXPECT_LE(result.loss_after, result.loss_before);
     EXPECT_GT(result.clipped_share, 0);
     HessianLoss loss(f.ops, input.gram, 32);

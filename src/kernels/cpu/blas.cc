@@ -26,12 +26,25 @@ static void* open_library() {
   return library;
 }
 
+static void* library() {
+  static void* const kLibrary = open_library();
+  return kLibrary;
+}
+
+template <class Function>
+static Function* find_symbol(const char* name) {
+  void* symbol = dlsym(library(), name);
+  AWQ_CHECK(symbol != nullptr, dlerror());
+  return reinterpret_cast<Function*>(symbol);
+}
+
 decltype(&cblas_sgemm) sgemm() {
-  static const auto product = [] {
-    void* symbol = dlsym(open_library(), "cblas_sgemm");
-    AWQ_CHECK(symbol != nullptr, dlerror());
-    return reinterpret_cast<decltype(&cblas_sgemm)>(symbol);
-  }();
+  static const auto product = find_symbol<decltype(cblas_sgemm)>("cblas_sgemm");
+  return product;
+}
+
+decltype(&cblas_dgemm) dgemm() {
+  static const auto product = find_symbol<decltype(cblas_dgemm)>("cblas_dgemm");
   return product;
 }
 

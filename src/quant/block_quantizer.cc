@@ -1,0 +1,327 @@
+#include "quant/block_quantizer.h"
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+
+#include "base/progress.h"
+#include "quant/awq_clip.h"
+#include "quant/gptq.h"
+#include "quant/hessian_loss.h"
+
+namespace awq {
+namespace {
+
+// The input statistics seen by the scaled weights: x / s.
+void unscale_statistics(const Ops& ops, InputStatistics& input, const std::vector<float>& columns) {
+  const DeviceBuffer scale = upload_floats(*ops.device, columns);
+  ops.unscale_gram(*ops.device, input.gram.as<float>(), scale.as<float>(), input.width);
+  for (size_t i = 0; i < columns.size(); ++i) input.mean_abs[i] /= columns[i];
+}
+
+// The clip search leaves queries and keys alone: their product is a bilinear form that the linear's
+// own error does not speak for (reference: names containing q_, k_, query, key).
+bool may_clip(Slot slot) { return slot != Slot::q && slot != Slot::k; }
+
+std::vector<float> on_host(const Ops& ops, const InputStatistics& input) {
+  std::vector<float> gram(static_cast<size_t>(input.width * input.width));
+  ops.device->download(gram.data(), input.gram.data(), gram.size() * sizeof(float));
+  return gram;
+}
+
+// Null for an expert's input that too few tokens reached.
+const InputStatistics* enough(const BlockStatistics& statistics, Slot input) {
+  const auto found = statistics.find(input);
+  if (found == statistics.end()) return nullptr;
+  const bool of_expert = expert_place(input).of_first >= Slot::expert_gate;
+  return of_expert && found->second.tokens < kEnoughTokens ? nullptr : &found->second;
+}
+
+// tr(E H E^T) of codes that stand for `weight`.
+double loss_of(HessianLoss& loss, const QuantWeight& codes, const FloatTensor& weight,
+               ThreadPool& pool) {
+  const FloatTensor worth = dequantize_weight(codes, pool);
+  return loss.total(codes.out, [&](int64_t row, float* e) {
+    const auto first = static_cast<size_t>(row * codes.in);
+    for (size_t i = 0; i < static_cast<size_t>(codes.in); ++i) {
+      e[i] = worth.values[first + i] - weight.values[first + i];
+    }
+  });
+}
+
+double energy_of(HessianLoss& loss, const FloatTensor& weight) {
+  const int64_t in = weight.shape[1];
+  return loss.total(weight.shape[0], [&](int64_t row, float* e) {
+    std::copy_n(weight.values.data() + row * in, in, e);
+  });
+}
+
+}  // namespace
+
+Result<RoundedBlock> BlockQuantizer::run(int64_t layer, Calibration& calibration,
+                                         FloatBlock& block) {
+  Timer timer;
+  loss_ = {};
+  Calibration::ModuleInputs modules;
+  Seen seen;
+  {
+    const BlockWeights weights = pack_block(arch_, block, ops_);
+    if (options_.scaled() && options_.search_loss == SearchLoss::module) {
+      modules = calibration.capture_module_inputs(weights, layer, calibration.sequences());
+    }
+    AWQ_ASSIGN(seen, observe(layer, calibration, weights));
+    note_experts(layer, seen.fit);
+  }
+  calibrate_seconds += timer.seconds();
+  timer = Timer();
+  if (options_.scaled()) search_scales(layer, calibration, modules, seen, block);
+  search_seconds += timer.seconds();
+  timer = Timer();
+  Keeps keeps;
+  if (options_.scaled() && options_.clip) keeps = search_clips(layer, seen.fit, block);
+  clip_seconds += timer.seconds();
+  timer = Timer();
+  ThreadPool& pool = ops_.device->pool();
+  if (!options_.compensated()) {
+    for (const auto& [slot, keep] : keeps) {
+      apply_clip(block[slot].weight, keep, *options_.formats.of(layer, slot), pool);
+    }
+    clip_seconds += timer.seconds();
+    return RoundedBlock();
+  }
+  AWQ_ASSIGN(RoundedBlock rounded, compensate(layer, seen, block, keeps));
+  seen = {};
+  for (const Linear& linear : block_linears(arch_.block)) {
+    const auto codes = rounded.find(linear.slot);
+    if (codes != rounded.end()) {
+      block[linear.slot].weight = dequantize_weight(codes->second, pool);
+    } else if (float_type(linear) == DType::f16) {
+      round_to_half(block[linear.slot].weight);  // as it is written
+    }
+  }
+  round_seconds += timer.seconds();
+  timer = Timer();
+  calibration.advance(pack_block(arch_, block, ops_), layer);
+  calibrate_seconds += timer.seconds();
+  return rounded;
+}
+
+Result<BlockQuantizer::Seen> BlockQuantizer::observe(int64_t layer, Calibration& calibration,
+                                                     const BlockWeights& weights) {
+  Seen seen;
+  if (!options_.compensated()) {
+    AWQ_ASSIGN(seen.fit, calibration.run(weights, layer));
+    return seen;
+  }
+  const int64_t all = calibration.sequences(), held = options_.held_out(all);
+  AWQ_ASSIGN(seen.fit, calibration.observe(weights, layer, 0, all - held));
+  if (held > 0) {
+    AWQ_ASSIGN(seen.judge, calibration.observe(weights, layer, all - held, held));
+  }
+  return seen;
+}
+
+void BlockQuantizer::search_scales(int64_t layer, Calibration& calibration,
+                                   const Calibration::ModuleInputs& modules, Seen& seen,
+                                   FloatBlock& block) {
+  // All groups are searched on the unscaled block, then all are applied (as the reference does).
+  const std::vector<FoldGroup> folds = fold_groups(arch_, options_.fold);
+  std::vector<ScaleChoice> choices;
+  for (const FoldGroup& group : folds) {
+    if (find_statistics(seen.fit, arch_.block, group.consumers.front()) == nullptr) {
+      const auto channels = static_cast<size_t>(fold_channels(arch_, group));
+      choices.push_back({0, std::vector<float>(channels, 1.0f), 0, 0});
+      continue;  // a starved expert is rounded as it is; note_experts() names it
+    }
+    const bool module = options_.search_loss == SearchLoss::module && inspects_module(group);
+    const GroupLoss loss =
+        module ? module_group_loss(arch_, group, block, layer, calibration, modules,
+                                   options_.formats, ops_, options_.arithmetic)
+               : hessian_group_loss(arch_, group, block, seen.fit, options_.formats, layer, ops_,
+                                    options_.arithmetic);
+    choices.push_back(search_scale(arch_, group, seen.fit, loss, options_.grid));
+    const ScaleChoice& choice = choices.back();
+    groups_.push_back({{"layer", layer},
+                      {"group", group.name()},
+                      {"exponent", choice.exponent},
+                      {"loss_rounding", choice.loss_rounding},
+                      {"loss_choice", choice.loss_choice},
+                      {"loss", module ? "module" : "hessian"}});
+    loss_.rounding += choice.loss_rounding / static_cast<double>(folds.size());
+    loss_.choice += choice.loss_choice / static_cast<double>(folds.size());
+  }
+  for (size_t i = 0; i < folds.size(); ++i) {
+    apply_fold(arch_, folds[i], choices[i].scale, block);
+    const std::vector<float> columns = expand_scale(arch_, folds[i], choices[i].scale);
+    std::set<Slot> inputs;  // the experts of a group have inputs of their own
+    for (const Slot slot : folds[i].consumers) inputs.insert(input_slot(arch_.block, slot));
+    for (BlockStatistics* statistics : {&seen.fit, &seen.judge}) {
+      for (const Slot input : inputs) {
+        const auto found = statistics->find(input);
+        if (found != statistics->end()) unscale_statistics(ops_, found->second, columns);
+      }
+    }
+  }
+}
+
+void BlockQuantizer::note_experts(int64_t layer, const BlockStatistics& statistics) {
+  const auto* moe = std::get_if<MoeFfn>(&arch_.block.ffn);
+  if (moe == nullptr) return;
+  Json tokens = Json::array();
+  for (int64_t e = 0; e < moe->experts; ++e) {
+    const auto found = statistics.find(expert_slot(Slot::expert_gate, e));
+    const int64_t seen = found == statistics.end() ? 0 : found->second.tokens;
+    tokens.push_back(seen);
+    if (seen < kEnoughTokens) {
+      starved_.push_back({{"layer", layer}, {"expert", e}, {"tokens", seen}});
+    }
+  }
+  experts_.push_back({{"layer", layer}, {"tokens", std::move(tokens)}});
+}
+
+Json BlockQuantizer::report() const {
+  Json report = {{"groups", groups_}, {"linears", linears_}};
+  if (experts_.empty()) return report;
+  report["experts"] = experts_;
+  report["starved_experts"] = starved_;
+  return report;
+}
+
+Json BlockQuantizer::entries_of(int64_t layer) const {
+  Json entries = report();
+  for (auto& [part, all] : entries.items()) {
+    Json of_layer = Json::array();
+    for (Json& entry : all) {
+      if (entry["layer"] == layer) of_layer.push_back(std::move(entry));
+    }
+    all = std::move(of_layer);
+  }
+  return entries;
+}
+
+Json& BlockQuantizer::entry(int64_t layer, const Linear& linear) {
+  for (size_t i = linears_.size(); i > 0 && linears_[i - 1]["layer"] == layer; --i) {
+    if (linears_[i - 1]["linear"] == slot_name(linear.slot)) return linears_[i - 1];
+  }
+  linears_.push_back({{"layer", layer}, {"linear", slot_name(linear.slot)}});
+  return linears_.back();
+}
+
+BlockQuantizer::Keeps BlockQuantizer::search_clips(int64_t layer, const BlockStatistics& statistics,
+                                                   const FloatBlock& block) {
+  Keeps keeps;
+  for (const Linear& linear : block_linears(arch_.block)) {
+    const auto format = options_.formats.of(layer, linear.slot);
+    if (!format || !may_clip(linear.slot)) continue;
+    const InputStatistics* input = find_statistics(statistics, arch_.block, linear.slot);
+    if (input == nullptr) continue;
+    ClipResult result = search_clip(block[linear.slot].weight, input->gram, *format, ops_,
+                                    options_.arithmetic);
+    Json& noted = entry(layer, linear);
+    noted["clip_share"] = result.clipped_share;
+    noted["loss_unclipped"] = result.loss_before;
+    noted["loss_clipped"] = result.loss_after;
+    if (!result.keep.empty()) keeps[linear.slot] = std::move(result.keep);
+  }
+  return keeps;
+}
+
+Result<RoundedBlock> BlockQuantizer::compensate(int64_t layer, const Seen& seen,
+                                                const FloatBlock& block, const Keeps& keeps) {
+  RoundedBlock rounded;
+  std::vector<InverseFactor> factors;  // of the input that the last linear read, which the next may share
+  std::optional<Slot> factored;
+  for (const Linear& linear : block_linears(arch_.block)) {
+    const auto format = options_.formats.of(layer, linear.slot);
+    if (!format) continue;
+    const auto found = keeps.find(linear.slot);
+    const std::vector<float> keep = found == keeps.end() ? std::vector<float>() : found->second;
+    const Slot slot = input_slot(arch_.block, linear.slot);
+    const InputStatistics* fit = enough(seen.fit, slot);
+    if (fit == nullptr) {  // a starved expert: no Hessian to take errors back by
+      FloatTensor weight = block[linear.slot].weight;
+      if (!keep.empty()) apply_clip(weight, keep, *format, ops_.device->pool());
+      rounded[linear.slot] = round_weight(weight, *format, ops_.device->pool());
+      Json& noted = entry(layer, linear);
+      noted["bits"] = format->bits;
+      noted["rounding"] = "nearest, starved";
+      continue;
+    }
+    if (factored != slot) {
+      factors.clear();
+      AWQ_ASSIGN(factors, factor(layer, slot, *fit));
+      factored = slot;
+    }
+    const InputStatistics* judge = enough(seen.judge, slot);
+    rounded[linear.slot] = compensate_linear(layer, linear, judge == nullptr ? *fit : *judge,
+                                             factors, block[linear.slot].weight, keep);
+  }
+  return rounded;
+}
+
+Result<std::vector<InverseFactor>> BlockQuantizer::factor(int64_t layer, Slot slot,
+                                                          const InputStatistics& input) {
+  const std::vector<float> gram = on_host(ops_, input);
+  std::vector<InverseFactor> factors;
+  FactorOptions options = options_.gptq;
+  for (int i = 0; i < (options_.best ? 2 : 1); ++i) {
+    auto made = inverse_factor(gram, input.width, options, ops_.device->pool());
+    if (!made.ok()) {
+      return runtime_error(cat("layer ", layer, ": input of ", slot_name(slot), ": ",
+                               made.error().message));
+    }
+    factors.push_back(std::move(*made));
+    options.act_order = !options.act_order;
+  }
+  return factors;
+}
+
+QuantWeight BlockQuantizer::compensate_linear(int64_t layer, const Linear& linear,
+                                              const InputStatistics& judge,
+                                              const std::vector<InverseFactor>& factors,
+                                              const FloatTensor& weight,
+                                              const std::vector<float>& keep) {
+  ThreadPool& pool = ops_.device->pool();
+  const QuantFormat format = *options_.formats.of(layer, linear.slot);
+  HessianLoss loss(ops_, judge.gram, judge.width);
+  const double energy = std::max(energy_of(loss, weight), 1e-30);
+  FloatTensor clipped = weight;
+  if (!keep.empty()) apply_clip(clipped, keep, format, pool);
+  QuantWeight chosen = round_weight(clipped, format, pool);
+  clipped = {};
+  const double nearest = loss_of(loss, chosen, weight, pool) / energy;
+  double least = nearest, least_gptq = INFINITY;
+  std::string rounding = "nearest";
+  const auto consider = [&](const InverseFactor& by, std::span<const float> span,
+                            std::string_view name) {
+    QuantWeight codes = gptq_round(weight, by, format, span, pool);
+    const double value = loss_of(loss, codes, weight, pool) / energy;
+    least_gptq = std::min(least_gptq, value);
+    if (!(value < least)) return;
+    least = value;
+    chosen = std::move(codes);
+    rounding = name;
+  };
+  for (const InverseFactor& by : factors) {
+    const bool ordered = !std::is_sorted(by.order.begin(), by.order.end());
+    consider(by, keep, ordered ? "gptq, act-order" : "gptq");
+    if (options_.best && !keep.empty()) {
+      consider(by, {}, ordered ? "gptq, act-order, unclipped" : "gptq, unclipped");
+    }
+  }
+  Json& noted = entry(layer, linear);
+  noted["bits"] = format.bits;
+  noted["loss_nearest"] = nearest;
+  noted["loss_gptq"] = least_gptq;
+  noted["rounding"] = rounding;
+  noted["damping"] = factors.front().damping;
+  if (factors.front().dead > 0) noted["dead_channels"] = factors.front().dead;
+  if (!options_.scaled()) {
+    const auto count = static_cast<double>(block_linears(arch_.block).size());
+    loss_.rounding += nearest / count;
+    loss_.choice += least / count;
+  }
+  return chosen;
+}
+
+}  // namespace awq

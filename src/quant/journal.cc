@@ -1,0 +1,72 @@
+#include "quant/journal.h"
+
+#include <cstring>
+
+#include "base/file.h"
+
+namespace awq {
+
+Result<bool> QuantizeJournal::resume() {
+  const std::string path = path_join(directory_, OutputDirectory::kJournal);
+  if (!file_exists(path)) return false;
+  AWQ_ASSIGN(const std::string text, read_file(path));
+  // What follows the last end of line was being written when the run was killed.
+  const size_t whole = text.rfind('\n') == std::string::npos ? 0 : text.rfind('\n') + 1;
+  std::vector<Json> lines;
+  for (size_t begin = 0; begin < whole;) {
+    const size_t end = text.find('\n', begin);
+    AWQ_ASSIGN(Json line, parse_json(std::string_view(text).substr(begin, end - begin), path));
+    const bool block = line.is_object() && line.contains("groups") && line.contains("linears");
+    if (!line.is_object() || (!lines.empty() && !block)) {
+      return bad_input(cat(printable(path), ": line ", lines.size() + 1,
+                           " is not of a journal; leave --resume out to begin again"));
+    }
+    lines.push_back(std::move(line));
+    begin = end + 1;
+  }
+  if (lines.empty()) return false;
+  const Json& head = lines.front();
+  for (const auto& [key, value] : identity_.items()) {
+    const auto was = head.find(key);
+    if (was != head.end() && *was == value) continue;
+    return usage_error(cat("--resume: the stopped run had ", printable(key), " ",
+                           was == head.end() ? std::string("unset") : printable(dump_json(*was)),
+                           ", this one has ", printable(dump_json(value)),
+                           "; give the same options, or leave --resume out to begin again"));
+  }
+  const std::string ids_path = path_join(directory_, OutputDirectory::kJournalTokens);
+  AWQ_ASSIGN(const std::string ids, read_file(ids_path));
+  tokens_.resize(ids.size() / sizeof(int32_t));
+  std::memcpy(tokens_.data(), ids.data(), tokens_.size() * sizeof(int32_t));
+  blocks_.assign(lines.begin() + 1, lines.end());
+  file_.reset();
+  AWQ_ASSIGN(InPlaceFile file, InPlaceFile::open(path, true));
+  file_.emplace(std::move(file));
+  size_ = whole;
+  return true;
+}
+
+Status QuantizeJournal::start(std::span<const int32_t> tokens) {
+  AWQ_TRY(write_file(path_join(directory_, OutputDirectory::kJournalTokens),
+                     {reinterpret_cast<const char*>(tokens.data()), tokens.size_bytes()}));
+  AWQ_ASSIGN(InPlaceFile file,
+             InPlaceFile::open(path_join(directory_, OutputDirectory::kJournal), false));
+  file_.emplace(std::move(file));
+  size_ = 0;
+  return append(identity_);
+}
+
+Status QuantizeJournal::add(Json entries) {
+  AWQ_TRY(append(entries));
+  blocks_.push_back(std::move(entries));
+  return {};
+}
+
+Status QuantizeJournal::append(const Json& line) {
+  const std::string text = dump_json(line) + "\n";
+  AWQ_TRY(file_->write_at(size_, text.data(), text.size()));
+  size_ += text.size();
+  return file_->sync();
+}
+
+}  // namespace awq

@@ -1,0 +1,48 @@
+// Table 1: a small share of the channels in float recovers the loss, if it is chosen by activation.
+#include "study/salient_channels.h"
+#include "study/study.h"
+
+namespace awq {
+
+Result<StudyResult> study_salience(StudyContext& context) {
+  const QuantFormat format{context.bits_or(3), context.settings.group, false};
+  StudyResult result;
+  result.title = cat("Table 1: channels kept in FP16, ", format_name(format), " rounding");
+  result.columns = {{"name", "kept in FP16", -1}, {"ppl", "perplexity", 3},
+                    {"ppl_stderr", "±", 3},       {"kl", "KL", 4},
+                    {"top1", "same top-1 %", 1},  {"recovered", "recovered %", 1}};
+  AWQ_ASSIGN(Json reference, context.measure_reference());
+  AWQ_ASSIGN(Json rounded, context.measure_quantized("none (RTN)", Method::rtn, format));
+  const double best = reference["ppl"].get<double>(), worst = rounded["ppl"].get<double>();
+  result.rows = {reference, rounded};
+  struct Choice {
+    SalientBy by;
+    const char* name;
+  };
+  for (const Choice& choice : {Choice{SalientBy::activation, "by activation"},
+                               {SalientBy::weight, "by weight norm"},
+                               {SalientBy::random, "at random"}}) {
+    for (const double share : {0.001, 0.01, 0.03}) {
+      AWQ_ASSIGN(const Model model,
+                 context.change_linears([&](int64_t layer, const Linear& linear,
+                                            const InputStatistics& input, FloatTensor& weight) {
+                   const uint64_t seed = context.settings.seed * 1000003 +
+                                         static_cast<uint64_t>(layer) * kSlots +
+                                         static_cast<uint64_t>(linear.slot);
+                   const auto kept = salient_channels(choice.by, share, input, weight, seed);
+                   round_but(weight, kept, format, context.ops.device->pool());
+                 }));
+      AWQ_ASSIGN(Json row, context.measure(cat(fixed(100 * share, 1), "% ", choice.name), model));
+      row["choice"] = choice.name;
+      row["share"] = share;
+      row["recovered"] = 100 * (worst - row["ppl"].get<double>()) / (worst - best);
+      result.rows.push_back(std::move(row));
+    }
+  }
+  result.notes = {"recovered: of the perplexity that rounding costs, 100% is FP16. At least one "
+                  "channel of a linear is kept."};
+  result.charts = {{"bars", "perplexity by the choice of channels", "name", "ppl", "", false}};
+  return result;
+}
+
+}  // namespace awq
