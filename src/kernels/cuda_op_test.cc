@@ -1,6 +1,7 @@
 // The CUDA table against the scalar oracle, on the first device; skipped where there is none.
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <cstring>
 
 #include "kernels/cuda_test.h"
@@ -130,16 +131,58 @@ TEST_F(CudaOp, QuantizedProductsOfManyTokens) {
   }
 }
 
+// Small weights take other kernels; of a large one the oracle multiplies some rows of activations.
+TEST_F(CudaOp, LargeQuantizedProductsOfManyTokens) {
+  constexpr int64_t out = 4100, in = 2100, kMost = 300;
+  for (const QuantFormat& format : std::initializer_list<QuantFormat>{
+           {4, 128, false}, {4, 32, true}, {3, 64, false}, {2, 0, false}, {8, 128, false}}) {
+    const QuantWeight weight = data.quant_weight(out, in, format);
+    const auto oracle = scalar.pack_quant(*host, weight);
+    const auto packed = cuda.pack_quant(*device, weight);
+    std::vector<float> bias = data.normal(out), x = data.normal(kMost * in);
+    const float *device_x = up(x), *device_bias = up(bias);
+    for (const int64_t rows : {17, 64, 65, 128, 200, 300}) {
+      float* y = up(std::vector<float>(static_cast<size_t>(rows * out), -7.0f));
+      cuda.matmul(*device, {const_cast<float*>(device_x), rows, in}, *packed, device_bias,
+                  {y, rows, out});
+      for (const int64_t row : {int64_t{0}, int64_t{7}, rows / 2, rows - 1}) {
+        std::vector<float> want(out);
+        scalar.matmul(*host, {x.data() + row * in, 1, in}, *oracle, bias.data(),
+                      {want.data(), 1, out});
+        expect_close(down(y + row * out, out), want, 1, 3e-3,
+                     cat(format_name(format), ", ", rows, " rows, row ", row));
+      }
+    }
+    buffers.clear();
+  }
+}
+
 TEST_F(CudaOp, WeightsBeyondHalvesStayRight) {
   QuantWeight weight = data.quant_weight(40, 256, {4, 128, false});
   weight.scales[5] = 0x7BFF;  // 65504
-  const auto oracle = scalar.pack_quant(*host, weight);
   const auto packed = cuda.pack_quant(*device, weight);
-  std::vector<float> x = data.normal(100 * 256), want(100 * 40);
-  float* y = up(want);
-  cuda.matmul(*device, {up(x), 100, 256}, *packed, nullptr, {y, 100, 40});
-  scalar.matmul(*host, {x.data(), 100, 256}, *oracle, nullptr, {want.data(), 100, 40});
-  expect_close(down(y, want.size()), want, 100, 3e-3, "large scale");
+  for (const int64_t rows : {5, 100, 200}) {  // of every path without such weights
+    const std::vector<float> x = data.normal(rows * 256);
+    float* y = up(std::vector<float>(static_cast<size_t>(rows * 40)));
+    cuda.matmul(*device, {up(x), rows, 256}, *packed, nullptr, {y, rows, 40});
+    const std::vector<float> got = down(y, static_cast<size_t>(rows * 40));
+    for (int64_t t = 0; t < rows; ++t) {
+      for (int64_t o = 0; o < 40; ++o) {
+        double want = 0, magnitude = 0;
+        for (int64_t i = 0; i < 256; ++i) {
+          const auto group = static_cast<size_t>(o * 2 + i / 128);
+          const double w = (weight.codes[static_cast<size_t>(o * 256 + i)] - weight.zeros[group]) *
+                           double{half_to_float(weight.scales[group])};
+          const double term = w * x[static_cast<size_t>(t * 256 + i)];
+          want += term, magnitude += std::fabs(term);
+        }
+        // Activations are rounded to halves: each term is off by up to 2^-11 of itself. A bound
+        // relative to the sum would not hold, where terms of both signs nearly cancel.
+        ASSERT_NEAR(got[static_cast<size_t>(t * 40 + o)], want, 0x1p-11 * magnitude)
+            << rows << " rows, row " << t << " output " << o;
+      }
+    }
+  }
 }
 
 TEST_F(CudaOp, FloatProductsAndEmbedding) {

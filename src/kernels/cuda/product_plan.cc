@@ -2,35 +2,39 @@
 
 #include <algorithm>
 
+#include "kernels/cuda/warpgroup_args.h"
+
 namespace awq::cuda {
 namespace {
 
 // Up to kStripTokens the tiles are streamed once; up to kBlockTokens mma.sync reads them once for
-// every 64 tokens. Beyond kWarpgroupTokens, decoding the weight to memory once costs cuBLAS little.
-constexpr int64_t kStripTokens = 8, kBlockTokens = 32, kBlockTokensAlone = 128,
-                  kWarpgroupTokens = 2048;
+// every 64 tokens. Warpgroups were ahead of decoding the weight to memory once, for cuBLAS, at 1024
+// tokens and behind at 2048. A small weight gives them too few blocks to cut.
+constexpr int64_t kStripTokens = 8, kBlockTokens = 16, kBlockTokensAlone = 128,
+                  kWarpgroupTokens = 1536, kSmall = int64_t{8} << 20, kBlockTokensSmall = 64;
 
 /// Microseconds, fitted to an H200: of a wave of blocks, of each of its steps of 128 inputs, and of
 /// adding the shares of the inputs.
 struct Cost {
-  int columns, resident;
+  int columns;
   double wave, step, sharing;
 };
-constexpr Cost kCosts[] = {
-    {64, 2, 4.0, 1.28, 0.7}, {128, 1, 2.9, 1.04, 2.9}, {256, 1, 8.4, 1.30, 2.5}};
+constexpr Cost kCosts[] = {{64, 6.7, 1.12, 0.7}, {128, 6.0, 1.55, 3.5}, {256, 8.4, 1.30, 2.5}};
 
 int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
-/// Clusters of `blocks` that run at once: larger ones do not fill the processors they must share.
+/// Clusters of `blocks` that run at once, with care: the multiprocessors they must share come in
+/// groups of 14 to 18, which larger clusters do not fill.
 int64_t clusters(int multiprocessors, int blocks) {
   const int64_t whole = multiprocessors / blocks;
-  return std::max<int64_t>(1, blocks <= 2 ? whole : multiprocessors * 7 / (8 * blocks));
+  return std::max<int64_t>(1, blocks <= 2 ? whole : multiprocessors * 5 / (6 * blocks));
 }
 
 double microseconds(const Cost& c, const TileShape& shape, int64_t tokens, int parts,
                     int multiprocessors) {
-  const int64_t tiles = divide_up(shape.strips(), 4) * divide_up(tokens, c.columns);
-  const int64_t waves = divide_up(tiles, c.resident * clusters(multiprocessors, parts));
+  const int64_t strips = warpgroup_rows(c.columns) / kTileRows;
+  const int64_t tiles = divide_up(shape.strips(), strips) * divide_up(tokens, c.columns);
+  const int64_t waves = divide_up(tiles, clusters(multiprocessors, parts));
   const int64_t steps = divide_up(shape.strip_tiles(), parts);
   return static_cast<double>(waves) *
          (c.wave + static_cast<double>(steps) * c.step + (parts > 1 ? c.sharing : 0));
@@ -38,8 +42,11 @@ double microseconds(const Cost& c, const TileShape& shape, int64_t tokens, int p
 
 }  // namespace
 
-TilePath choose_path(int64_t tokens, bool warpgroups) {
+TilePath choose_path(const TileShape& shape, int64_t tokens, bool warpgroups) {
   if (tokens <= kStripTokens) return TilePath::strips;
+  if (shape.out * shape.in <= kSmall) {
+    return tokens <= kBlockTokensSmall ? TilePath::blocks : TilePath::dense;
+  }
   if (tokens <= (warpgroups ? kBlockTokens : kBlockTokensAlone)) return TilePath::blocks;
   return warpgroups && tokens <= kWarpgroupTokens ? TilePath::warpgroups : TilePath::dense;
 }
@@ -50,11 +57,9 @@ WarpgroupPlan plan_warpgroups(const TileShape& shape, int64_t tokens, int multip
   for (const Cost& c : kCosts) {
     for (int parts = 1; parts <= std::min<int64_t>(8, shape.strip_tiles()); ++parts) {
       const double us = microseconds(c, shape, tokens, parts, multiprocessors);
-      if (us < best_us) best_us = us, best = {c.columns, 1, parts};
+      if (us < best_us) best_us = us, best = {c.columns, parts};
     }
   }
-  // Pairs that fetch the activations once gain where these are most of what passes through L2.
-  if (best.columns == 256 && best.input_parts == 1 && tokens >= 1024) best.row_parts = 2;
   return best;
 }
 

@@ -13,15 +13,14 @@ enum class TilePath {
   dense,       ///< decode to halves, cuBLAS
 };
 
-/// The path for `tokens` rows of activations; `warpgroups` says whether those are to be had.
-TilePath choose_path(int64_t tokens, bool warpgroups);
+/// The path for `tokens` rows of activations and a weight of that shape; `warpgroups` says whether
+/// those are to be had.
+TilePath choose_path(const TileShape& shape, int64_t tokens, bool warpgroups);
 
 /// How warpgroups_kernel cuts a product (WarpgroupArgs).
 struct WarpgroupPlan {
-  int columns = 64;   ///< tokens of a tile: 64, 128 or 256
-  int row_parts = 1;  ///< blocks of 128 rows that fetch the activations together
-  int input_parts =
-      1;  ///< shares of the inputs, at most their tiles; the product of both is at most 8
+  int columns = 64;     ///< tokens of a tile: 64, 128 or 256; its rows are warpgroup_rows()
+  int input_parts = 1;  ///< shares of the inputs, at most 8 and at most their tiles
 
   bool operator==(const WarpgroupPlan&) const = default;
 };

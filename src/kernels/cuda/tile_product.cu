@@ -140,7 +140,8 @@ const TileKernels& tile_kernels(int bits) {
 void multiply_tiles(CudaDevice& device, Matrix x, const QuantTilesCuda& w, const float* bias,
                     Matrix y, TilePath path) {
   const bool warpgroups = has_warpgroups(device) && w.fits_halves;
-  if (path == TilePath::best) path = choose_path(x.rows, warpgroups);
+  if (path == TilePath::best) path = choose_path(w.shape, x.rows, warpgroups);
+  if (path == TilePath::dense && !w.fits_halves) path = TilePath::blocks;  // these scale in float
   const QuantTilesCuda* const weight = &w;
   if (path == TilePath::strips && x.rows <= 8 &&
       try_strips(device, x, {&weight, 1}, bias, {&y, 1})) {

@@ -2,9 +2,10 @@
 // decoded in registers straight from the words of a tile; the activations are the B operand, in
 // shared memory.
 //
-// A block has two warpgroups, of 64 rows each, and one warp that keeps two rings filled: tiles of
-// codes and meta, and activations of 64 inputs. Two steps of 16 inputs are decoded while the two
-// before them multiply. Shares of the inputs are added through the shared memory of the cluster.
+// A block has two warpgroups and two fetching threads in warps of their own: one keeps a ring of
+// tiles of codes and meta filled, one a ring of activations of 64 inputs. A warpgroup has 64 rows
+// of each of the block's one or two times 128, and decodes the weights of two products while the
+// two before them run. Shares of the inputs are added through the shared memory of the cluster.
 #pragma once
 
 #include "kernels/cuda/warpgroup_args.h"
@@ -13,35 +14,36 @@
 
 namespace awq::cuda::warpgroup {
 
-constexpr int kBlockRows = 128, kBlockStrips = 4;
-constexpr int kConsumers = 256;         ///< threads
-constexpr int kPitch = kBlockRows + 4;  ///< floats between tokens of shared sums: no conflicts
+constexpr int kConsumers = 256;  ///< threads
 
-/// The shared memory of a block.
+/// The shape and the shared memory of a block.
 template <int kBits, int kGroups, int kTokens>
 struct Memory {
   using Bytes = TileBytes<kBits, kGroups>;
-  /// With 256 columns the consumers take registers of the fetching warp, which then must be four.
-  static constexpr bool kMoveRegisters = kTokens == 256;
-  static constexpr int kThreads = kConsumers + (kMoveRegisters ? 128 : 32);
-  static constexpr int kResident = kTokens <= 64 ? 2 : 1;  ///< blocks of a multiprocessor
-  static constexpr int kMost = kResident == 2 ? 115712 : 232448;
+  /// The sums of 256 rows x 256 tokens do not fit in registers.
+  static constexpr int kRowTiles = warpgroup_rows(kTokens) / 128;
+  static constexpr int kBlockRows = 128 * kRowTiles, kBlockStrips = 4 * kRowTiles;
+  static constexpr int kPitch =
+      kBlockRows + 4;  ///< floats between tokens of shared sums: no conflicts
+  /// The consumers take registers of the fetching warps, which then must be four.
+  static constexpr bool kMoveRegisters = kTokens >= 128;
+  static constexpr int kThreads = kConsumers + (kMoveRegisters ? 128 : 64);
+  static constexpr int kMost = 232448;
   static constexpr int kInputStage = kTokens * 128;
-  static constexpr int kWeightStage = kBlockStrips * Bytes::kAll;
+  /// Neighbouring tiles of a strip in a stage: half as many copies where these would be short.
+  static constexpr int kPair = kRowTiles == 2 && kBits <= 4 ? 2 : 1;
+  static constexpr int kWeightStage = kBlockStrips * Bytes::kAll * kPair;
   static constexpr int kFixed = 1024 + 512;  // alignment, barriers
   static constexpr int weight_stages(int inputs) {
     const int n = (kMost - kFixed - inputs * kInputStage) / kWeightStage;
-    return n < 10 ? n : 10;
+    return n < 10 / kPair ? n : 10 / kPair;
   }
-  static constexpr int kWanted = kTokens == 256 ? 5 : kTokens == 64 ? 6 : 8;
-  static constexpr int kInputStages = weight_stages(kWanted) >= 3 ? kWanted : kWanted - 1;
+  static constexpr int kInputStages = kTokens == 256 ? 5 : kTokens == 128 ? 6 : 10;
   static constexpr int kWeightStages = weight_stages(kInputStages);
-  /// Tiles that the weights are fetched ahead of the activations.
-  static constexpr int kLead = kWeightStages - (kInputStages + 1) / 2;
   static constexpr int kWeights = kInputStages * kInputStage;  ///< where they begin
   static constexpr int kBarriers = kWeights + (kWeightStages * kWeightStage + 7) / 8 * 8;
   static constexpr int kBytes = kBarriers + (kInputStages + kWeightStages) * 16 + 1024;
-  static_assert(kLead >= 0 && kBytes <= kMost && kTokens * kPitch * 4 <= kBarriers);
+  static_assert(kWeightStages >= 3 && kBytes <= kMost && kTokens * kPitch * 4 <= kBarriers);
 };
 
 /// A place in a ring, and the parity of the round.
@@ -59,23 +61,25 @@ class Block {
  public:
   using M = Memory<kBits, kGroups, kTokens>;
   using Bytes = typename M::Bytes;
+  static constexpr int kRowTiles = M::kRowTiles, kBlockRows = M::kBlockRows;
+  static constexpr int kBlockStrips = M::kBlockStrips, kPair = M::kPair, kPitch = M::kPitch;
+  /// A unit is two products: two steps of 16 inputs, or one for both halves of the rows.
+  static constexpr int kSteps = 2 / kRowTiles, kUnits = 8 / kSteps;
 
   __device__ Block(const WarpgroupArgs& a, uint32_t memory, uint8_t* generic)
       : a_(a), memory_(memory), generic_(generic) {
-    const int rank = static_cast<int>(cluster_rank());
-    row_part_ = rank % a.row_parts, input_part_ = rank / a.row_parts;
+    input_part_ = static_cast<int>(cluster_rank());
     const int64_t tiles = a.strip_tiles;
     first_ = static_cast<int>(input_part_ * tiles / a.input_parts);
     count_ = static_cast<int>((input_part_ + 1) * tiles / a.input_parts) - first_;
-    const int blocks = a.row_parts * a.input_parts;
-    cluster_ = static_cast<int>(blockIdx.x) / blocks;
-    clusters_ = static_cast<int>(gridDim.x) / blocks;
+    cluster_ = static_cast<int>(blockIdx.x) / a.input_parts;
+    clusters_ = static_cast<int>(gridDim.x) / a.input_parts;
   }
 
   __device__ void initialize() const {
     for (int s = 0; s < M::kInputStages; ++s) {
       barrier_init(input_full(s), 1);
-      barrier_init(input_empty(s), 8 * a_.row_parts);
+      barrier_init(input_empty(s), 8);
     }
     for (int s = 0; s < M::kWeightStages; ++s) {
       barrier_init(weight_full(s), 1);
@@ -84,60 +88,52 @@ class Block {
     asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
   }
 
-  /// By one thread: fetches everything.
-  __device__ void fetch() {
-    const int mine = cluster_ < a_.tiles ? (a_.tiles - cluster_ + clusters_ - 1) / clusters_ : 0;
-    const int all = mine * count_;
+  /// By one thread.
+  __device__ void fetch_weights() const {
     uint64_t once, kept;
     asm("createpolicy.fractional.L2::evict_first.b64 %0, 1.0;" : "=l"(once));
     asm("createpolicy.fractional.L2::evict_normal.b64 %0, 1.0;" : "=l"(kept));
     Cursor<M::kWeightStages> weights;
-    Cursor<M::kInputStages> inputs;
-    weights.phase = inputs.phase = 1;  // the first round finds every place empty
-    int weight_tile = cluster_, weight_step = 0, fetched = 0;
-    const auto fetch_weights = [&] {
-      barrier_wait(weight_empty(weights.slot), weights.phase);
-      const int strip = first_strip(weight_tile);
+    weights.phase = 1;  // the first round finds every place empty
+    for (int tile = cluster_; tile < a_.tiles; tile += clusters_) {
+      const int strip = first_strip(tile);
       const int strips = max(0, min(kBlockStrips, a_.strips - strip));
-      const uint32_t full = weight_full(weights.slot);
-      barrier_expect(full, strips * Bytes::kAll);
-      uint32_t codes = memory_ + M::kWeights + weights.slot * M::kWeightStage;
-      uint32_t meta = codes + kBlockStrips * Bytes::kCodes;
-      int64_t at = static_cast<int64_t>(strip) * a_.strip_tiles + first_ + weight_step;
-      for (int i = 0; i < strips; ++i) {
-        bulk_copy(codes, a_.codes + at * Bytes::kCodes, Bytes::kCodes, full,
-                  a_.token_tiles == 1 ? once : kept);
-        bulk_copy(meta, a_.meta + at * Bytes::kMeta, Bytes::kMeta, full, kept);
-        codes += Bytes::kCodes, meta += Bytes::kMeta, at += a_.strip_tiles;
-      }
-      weights.advance();
-      ++fetched;
-      if (++weight_step == count_) weight_step = 0, weight_tile += clusters_;
-    };
-    while (fetched < min(all, M::kWeightStages)) fetch_weights();
-    wait_for_previous();  // it writes the activations
-    const int share = kTokens / a_.row_parts;
-    const auto mask =
-        static_cast<uint16_t>(((1u << a_.row_parts) - 1) << (input_part_ * a_.row_parts));
-    for (int tile = cluster_, done = 0; done < all; tile += clusters_) {
-      const int64_t token = tile % a_.token_tiles * kTokens + row_part_ * share;
-      for (int step = 0; step < count_; ++step, ++done) {
-        for (int u = 0; u < 2; ++u) {
-          barrier_wait(input_empty(inputs.slot), inputs.phase);
-          const uint32_t full = input_full(inputs.slot);
-          barrier_expect(full, M::kInputStage);
-          const uint8_t* from = static_cast<const uint8_t*>(a_.x) +
-                                ((first_ + step) * 2 + u) * a_.padded_tokens * int64_t{128} +
-                                token * 128;
-          const uint32_t to = memory_ + inputs.slot * M::kInputStage + row_part_ * share * 128;
-          if (a_.row_parts == 1) {
-            bulk_copy(to, from, M::kInputStage, full, kept);
-          } else {
-            bulk_copy_to_all(to, from, share * 128, full, mask);
-          }
-          inputs.advance();
+      for (int step = 0; step < count_; step += kPair) {
+        barrier_wait(weight_empty(weights.slot), weights.phase);
+        const uint32_t full = weight_full(weights.slot);
+        const int tiles = min(kPair, count_ - step);
+        barrier_expect(full, strips * tiles * Bytes::kAll);
+        uint32_t codes = memory_ + M::kWeights + weights.slot * M::kWeightStage;
+        uint32_t meta = codes + kBlockStrips * kPair * Bytes::kCodes;
+        int64_t at = static_cast<int64_t>(strip) * a_.strip_tiles + first_ + step;
+        for (int i = 0; i < strips; ++i) {
+          bulk_copy(codes, a_.codes + at * Bytes::kCodes, tiles * Bytes::kCodes, full,
+                    a_.token_tiles == 1 ? once : kept);
+          bulk_copy(meta, a_.meta + at * Bytes::kMeta, tiles * Bytes::kMeta, full, kept);
+          codes += kPair * Bytes::kCodes, meta += kPair * Bytes::kMeta, at += a_.strip_tiles;
         }
-        if (done + M::kLead >= M::kWeightStages && fetched < all) fetch_weights();
+        weights.advance();
+      }
+    }
+  }
+
+  /// By another thread.
+  __device__ void fetch_inputs() const {
+    uint64_t kept;
+    asm("createpolicy.fractional.L2::evict_normal.b64 %0, 1.0;" : "=l"(kept));
+    Cursor<M::kInputStages> inputs;
+    inputs.phase = 1;
+    wait_for_previous();  // it writes the activations
+    for (int tile = cluster_; tile < a_.tiles; tile += clusters_) {
+      const int64_t token = tile % a_.token_tiles * kTokens;
+      for (int64_t unit = 2 * first_; unit < 2 * (first_ + count_); ++unit) {
+        barrier_wait(input_empty(inputs.slot), inputs.phase);
+        const uint32_t full = input_full(inputs.slot);
+        barrier_expect(full, M::kInputStage);
+        bulk_copy(memory_ + inputs.slot * M::kInputStage,
+                  static_cast<const uint8_t*>(a_.x) + (unit * a_.padded_tokens + token) * 128,
+                  M::kInputStage, full, kept);
+        inputs.advance();
       }
     }
   }
@@ -149,15 +145,21 @@ class Block {
     Cursor<M::kInputStages> inputs;
     bool waited = false;
     for (int tile = cluster_; tile < a_.tiles; tile += clusters_) {
-      float sums[kTokens / 2];
+      float sums[kRowTiles][kTokens / 2];
 #pragma unroll
-      for (float& s : sums) s = 0;
+      for (auto& part : sums) {
+#pragma unroll
+        for (float& s : part) s = 0;
+      }
       if (count_ > 0) multiply_tile(weights, inputs, warp, lane, sums);
       if (!waited) wait_for_previous(), waited = true;  // it may read what is overwritten here
       if (a_.input_parts == 1) {
-        store(tile, warp, lane, sums);
+#pragma unroll
+        for (int r = 0; r < kRowTiles; ++r) store(tile, r, warp, lane, sums[r]);
       } else {
-        share(warp, lane, sums);
+        asm volatile("bar.sync 1, %0;" ::"n"(kConsumers) : "memory");
+#pragma unroll
+        for (int r = 0; r < kRowTiles; ++r) share(r, warp, lane, sums[r]);
       }
     }
   }
@@ -174,7 +176,7 @@ class Block {
       float4 sum = {0, 0, 0, 0};
 #pragma unroll 4
       for (int p = 0; p < a_.input_parts; ++p) {
-        const float4 v = remote_load(remote_address(local, p * a_.row_parts + row_part_));
+        const float4 v = remote_load(remote_address(local, p));
         sum.x += v.x, sum.y += v.y, sum.z += v.z, sum.w += v.w;
       }
       const int o = row0 + row;
@@ -200,9 +202,7 @@ class Block {
   __device__ uint32_t input_empty(int s) const { return input_full(M::kInputStages + s); }
   __device__ uint32_t weight_full(int s) const { return input_full(2 * M::kInputStages + s); }
   __device__ uint32_t weight_empty(int s) const { return weight_full(M::kWeightStages + s); }
-  __device__ int first_strip(int tile) const {
-    return (tile / a_.token_tiles * a_.row_parts + row_part_) * kBlockStrips;
-  }
+  __device__ int first_strip(int tile) const { return tile / a_.token_tiles * kBlockStrips; }
 
   /// What a lane needs of a group for its rows g and g + 8.
   struct Meta {
@@ -220,7 +220,7 @@ class Block {
   struct Factors {
     __half2 scale[2], zero[2];
 
-    __device__ __forceinline__ explicit Factors(const Meta& m) {
+    __device__ __forceinline__ void set(const Meta& m) {
       const __half2 both = as_halves(m.scales);
       scale[0] = __low2half2(both), scale[1] = __high2half2(both);
       constexpr int kWidth = kBits == 8 ? 8 : 4;
@@ -255,92 +255,108 @@ class Block {
 
   __device__ __forceinline__ void multiply_tile(Cursor<M::kWeightStages>& weights,
                                                 Cursor<M::kInputStages>& inputs, int warp, int lane,
-                                                float (&sums)[kTokens / 2]) {
+                                                float (&sums)[kRowTiles][kTokens / 2]) {
     const int strip = warp >> 1, half = warp & 1;
-    const auto stage = [&] { return generic_ + M::kWeights + weights.slot * M::kWeightStage; };
-    const auto meta_of = [&](const uint8_t* at, int run) {
-      return at + kBlockStrips * Bytes::kCodes + strip * Bytes::kMeta +
-             run * kGroups / 4 * Bytes::kGroupMeta;
-    };
-    LaneCodes<kBits> codes[2];  // of the two halves of the tile's inputs
-    Meta meta;
-    uint32_t a[2][2][4];  // [set][step of 16 inputs]
-    barrier_wait(weight_full(weights.slot), weights.phase);
-    const uint8_t* at = stage();
-    codes[0].load(at + strip * Bytes::kCodes, 2 * half, lane);
-    meta.load(meta_of(at, 0), half, lane);
-    Factors factors(meta);
-    const auto decode = [&](int run, uint32_t(&to)[2][4]) {
+    LaneCodes<kBits> codes[kRowTiles][2];  // of the two halves of the tile's inputs
+    Meta meta[kRowTiles];
+    Factors factors[kRowTiles];
+    uint32_t a[2][2][4];  // [set][product of a unit]
+    const auto stage = [&](int slot) { return generic_ + M::kWeights + slot * M::kWeightStage; };
+    const auto load_codes = [&](const uint8_t* from, int place, int inputs_half) {
 #pragma unroll
-      for (int e = 0; e < 2; ++e) {
-        codes[run / 2].fragment(2 * (run % 2) + e, to[e]);
-        factors.apply(to[e]);
+      for (int r = 0; r < kRowTiles; ++r) {
+        codes[r][inputs_half].load(from + ((4 * r + strip) * kPair + place) * Bytes::kCodes,
+                                   2 * half + inputs_half, lane);
       }
     };
+    const auto load_meta = [&](const uint8_t* from, int place, int group) {
+      from += kBlockStrips * kPair * Bytes::kCodes + group * Bytes::kGroupMeta;
+#pragma unroll
+      for (int r = 0; r < kRowTiles; ++r) {
+        meta[r].load(from + ((4 * r + strip) * kPair + place) * Bytes::kMeta, half, lane);
+      }
+    };
+    const auto set_factors = [&] {
+#pragma unroll
+      for (int r = 0; r < kRowTiles; ++r) factors[r].set(meta[r]);
+    };
+    const auto decode = [&](int unit, uint32_t(&to)[2][4]) {
+#pragma unroll
+      for (int q = 0; q < 2; ++q) {
+        const int k = unit * kSteps + (kRowTiles == 1 ? q : 0), r = kRowTiles == 1 ? 0 : q;
+        codes[r][k / 4].fragment(k % 4, to[q]);
+        factors[r].apply(to[q]);
+      }
+    };
+    barrier_wait(weight_full(weights.slot), weights.phase);
+    const uint8_t* at = stage(weights.slot);
+    load_codes(at, 0, 0);
+    load_meta(at, 0, 0);
+    set_factors();
     decode(0, a[0]);
     const uint64_t first_rows = describe_rows(memory_);
     int before = -1;  // the place of activations that is still in use
     for (int step = 0; step < count_; ++step) {
       const bool more = step + 1 < count_;
+      const int place = step % kPair, next_place = (step + 1) % kPair;  // of the tile in its stage
+      const bool last = next_place == 0 || !more;                       // of its stage
 #pragma unroll
-      for (int run = 0; run < 4; ++run) {
-        if (run % 2 == 0) barrier_wait(input_full(inputs.slot), inputs.phase);
-        const uint64_t b = first_rows + (inputs.slot * (M::kInputStage / 16) + run % 2 * 4);
+      for (int unit = 0; unit < kUnits; ++unit) {
+        const int k = unit * kSteps;
+        if (k % 4 == 0) barrier_wait(input_full(inputs.slot), inputs.phase);
+        const uint64_t b = first_rows + (inputs.slot * (M::kInputStage / 16) + k % 4 * 2);
         mma_fence();
-        multiply<kTokens>(sums, a[run % 2][0], b);
-        multiply<kTokens>(sums, a[run % 2][1], b + 2);
+#pragma unroll
+        for (int q = 0; q < 2; ++q) {
+          multiply<kTokens>(sums[kRowTiles == 1 ? 0 : q], a[unit % 2][q],
+                            b + (kRowTiles == 1 ? 2 * q : 0));
+        }
         mma_commit();
-        if (run == 0) codes[1].load(at + strip * Bytes::kCodes, 2 * half + 1, lane);
-        if (run == 2) {  // the next tile; after the last one the values are not used
+        if (k == 0) load_codes(at, place, 1);
+        if (k == 4 && more) {  // the next tile; after the last one the values are not used
           Cursor<M::kWeightStages> next = weights;
-          next.advance();
-          if (more) {
+          if (last) {
+            next.advance();
             barrier_wait(weight_full(next.slot), next.phase);
-            const uint8_t* from = generic_ + M::kWeights + next.slot * M::kWeightStage;
-            codes[0].load(from + strip * Bytes::kCodes, 2 * half, lane);
-            if constexpr (kGroups == 1) meta.load(meta_of(from, 0), half, lane);
           }
+          load_codes(stage(next.slot), next_place, 0);
+          if constexpr (kGroups == 1) load_meta(stage(next.slot), next_place, 0);
         }
         mma_wait<1>();
-        if (run % 2 == 0) {
-          if (before >= 0) release_inputs(before, lane);
+        if (k % 4 == 0) {
+          if (before >= 0) release(input_empty(before), lane);
           before = inputs.slot;
-        } else {
-          inputs.advance();
         }
-        if (run == 3) {
-          weights.advance();
-          at = stage();
+        if (k % 4 == 4 - kSteps) inputs.advance();
+        if (unit == kUnits - 1) {
+          if (last) weights.advance();
+          at = stage(weights.slot);
           if constexpr (kGroups > 1) {
-            if (more) meta.load(meta_of(at, 0), half, lane);
+            if (more) load_meta(at, next_place, 0);
           }
-          factors = Factors(meta);
-        } else if ((run + 1) * kGroups % 4 == 0) {
-          meta.load(meta_of(at, run + 1), half, lane);
-          factors = Factors(meta);
+          set_factors();
+        } else if ((unit + 1) * kGroups % kUnits == 0) {
+          load_meta(at, place, (unit + 1) * kGroups / kUnits);
+          set_factors();
         }
-        decode((run + 1) % 4, a[(run + 1) % 2]);
-        if (run == 2) {
-          __syncwarp();
-          if (lane == 0) barrier_arrive(weight_empty(weights.slot));
-        }
+        decode((unit + 1) % kUnits, a[(unit + 1) % 2]);
+        if (unit == kUnits - 2 && last) release(weight_empty(weights.slot), lane);
       }
     }
     mma_wait<0>();
-    mma_settle(sums);
-    release_inputs(before, lane);
+#pragma unroll
+    for (auto& part : sums) mma_settle(part);
+    release(input_empty(before), lane);
   }
 
-  __device__ __forceinline__ void release_inputs(int slot, int lane) const {
+  __device__ __forceinline__ void release(uint32_t barrier, int lane) const {
     __syncwarp();
-    if (lane < a_.row_parts) {
-      barrier_arrive_remote(remote_address(input_empty(slot), input_part_ * a_.row_parts + lane));
-    }
+    if (lane == 0) barrier_arrive(barrier);
   }
 
-  __device__ __forceinline__ void store(int tile, int warp, int lane,
+  __device__ __forceinline__ void store(int tile, int part, int warp, int lane,
                                         const float (&sums)[kTokens / 2]) const {
-    const int row = first_strip(tile) * 32 + warp * 16 + (lane >> 2);
+    const int row = first_strip(tile) * 32 + part * 128 + warp * 16 + (lane >> 2);
     const int token0 = tile % a_.token_tiles * kTokens + (lane & 3) * 2;
 #pragma unroll
     for (int r = 0; r < 2; ++r) {
@@ -361,10 +377,9 @@ class Block {
   }
 
   /// To shared memory, where the rings were.
-  __device__ __forceinline__ void share(int warp, int lane,
+  __device__ __forceinline__ void share(int part, int warp, int lane,
                                         const float (&sums)[kTokens / 2]) const {
-    asm volatile("bar.sync 1, %0;" ::"n"(kConsumers) : "memory");
-    auto* to = reinterpret_cast<float*>(generic_) + warp * 16 + (lane >> 2);
+    auto* to = reinterpret_cast<float*>(generic_) + part * 128 + warp * 16 + (lane >> 2);
 #pragma unroll
     for (int i = 0; i < kTokens / 2; ++i) {
       const int token = i / 4 * 8 + (lane & 3) * 2 + i % 2;
@@ -375,45 +390,36 @@ class Block {
   const WarpgroupArgs& a_;
   const uint32_t memory_;
   uint8_t* const generic_;
-  int row_part_, input_part_, first_, count_, cluster_, clusters_;
+  int input_part_, first_, count_, cluster_, clusters_;
 };
 
 /// Built for 90a; empty elsewhere, see has_warpgroups().
 template <int kBits, int kGroups, int kTokens>
-__global__ __launch_bounds__(
-    Memory<kBits, kGroups, kTokens>::kThreads,
-    Memory<kBits, kGroups, kTokens>::kResident) void warpgroups_kernel(const __grid_constant__
-                                                                           WarpgroupArgs a) {
+__global__ __launch_bounds__(Memory<kBits, kGroups, kTokens>::kThreads,
+                             1) void warpgroups_kernel(const __grid_constant__ WarpgroupArgs a) {
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
   using M = Memory<kBits, kGroups, kTokens>;
   extern __shared__ uint8_t shared[];
   const uint32_t raw = shared_address(shared), memory = (raw + 1023) & ~1023u;
   Block<kBits, kGroups, kTokens> block(a, memory, shared + (memory - raw));
-  const bool alone = a.row_parts * a.input_parts == 1;
   if (threadIdx.x == 0) block.initialize();
   let_next_start();
-  if (alone) {
-    __syncthreads();
-  } else {
-    cluster_sync();
-  }
+  __syncthreads();
   if (threadIdx.x >= kConsumers) {
     if constexpr (M::kMoveRegisters) asm volatile("setmaxnreg.dec.sync.aligned.u32 40;");
-    if (threadIdx.x == kConsumers) block.fetch();
-    if (alone) return;
+    if (threadIdx.x == kConsumers) block.fetch_weights();
+    if (threadIdx.x == kConsumers + 32) block.fetch_inputs();
+    if (a.input_parts == 1) return;
     __syncwarp();
-    if (a.input_parts > 1) cluster_sync();
     cluster_sync();
   } else {
     if constexpr (M::kMoveRegisters) asm volatile("setmaxnreg.inc.sync.aligned.u32 232;");
     block.multiply_all();
-    if (alone) return;
-    if (a.input_parts > 1) {
-      cluster_sync();
-      block.add_shares();
-    }
-    cluster_sync();  // nobody leaves whose memory or barriers others may still reach
+    if (a.input_parts == 1) return;
+    cluster_sync();
+    block.add_shares();
   }
+  cluster_sync();  // nobody leaves whose sums others may still read
 #endif
 }
 
@@ -422,7 +428,7 @@ __global__ __launch_bounds__(
 template <int kBits, int kGroups, int kTokens>
 constexpr WarpgroupKernel make_kernel() {
   using M = Memory<kBits, kGroups, kTokens>;
-  return {warpgroups_kernel<kBits, kGroups, kTokens>, M::kThreads, M::kBytes, M::kResident};
+  return {warpgroups_kernel<kBits, kGroups, kTokens>, M::kThreads, M::kBytes};
 }
 template <int kBits>
 constexpr WarpgroupKernels make_kernels() {

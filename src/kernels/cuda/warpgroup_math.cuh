@@ -1,6 +1,6 @@
 // What only Hopper's multiprocessors have (compute capability 9.0, built as 90a): products of a
-// warpgroup (four warps) with asynchronous sums, barriers in shared memory that count bytes, bulk
-// copies that reach all blocks of a cluster. PTX ISA, sections on wgmma, mbarrier, cp.async.bulk.
+// warpgroup (four warps) with asynchronous sums, barriers in shared memory that count bytes.
+// PTX ISA, sections on wgmma, mbarrier, cp.async.bulk.
 #pragma once
 
 #include "kernels/cuda/tile_math.cuh"
@@ -50,11 +50,6 @@ __device__ __forceinline__ void barrier_wait(uint32_t barrier, uint32_t phase) {
 __device__ __forceinline__ void barrier_arrive(uint32_t barrier) {
   asm volatile("mbarrier.arrive.shared.b64 _, [%0];" ::"r"(barrier) : "memory");
 }
-/// Of a block of the cluster (remote_address()). Orders only this thread's own block: enough after
-/// reads. With .release.cluster it would be a fence of the whole device, 600 clocks.
-__device__ __forceinline__ void barrier_arrive_remote(uint32_t barrier) {
-  asm volatile("mbarrier.arrive.shared::cluster.b64 _, [%0];" ::"r"(barrier) : "memory");
-}
 __device__ __forceinline__ void barrier_expect(uint32_t barrier, int bytes) {
   asm volatile("mbarrier.arrive.expect_tx.shared.b64 _, [%0], %1;" ::"r"(barrier), "r"(bytes)
                : "memory");
@@ -70,16 +65,6 @@ __device__ __forceinline__ void bulk_copy(uint32_t to, const void* from, int byt
       "l"(from), "r"(bytes), "r"(barrier), "l"(policy)
       : "memory");
 }
-/// To the same place of every block in `mask`, each of whose barriers counts the bytes.
-__device__ __forceinline__ void bulk_copy_to_all(uint32_t to, const void* from, int bytes,
-                                                 uint32_t barrier, uint16_t mask) {
-  asm volatile(
-      "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.multicast::cluster"
-      " [%0], [%1], %2, [%3], %4;" ::"r"(to),
-      "l"(from), "r"(bytes), "r"(barrier), "h"(mask)
-      : "memory");
-}
-
 // ---- products ----
 
 __device__ __forceinline__ void mma_fence() {

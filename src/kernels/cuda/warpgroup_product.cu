@@ -32,7 +32,8 @@ void multiply_warpgroups(CudaDevice& device, Matrix x, const QuantTilesCuda& w, 
   const WarpgroupKernel& kernel = find_kernel(w.shape, plan.columns);
   const int64_t token_tiles = (x.rows + plan.columns - 1) / plan.columns;
   const int64_t padded = token_tiles * plan.columns;
-  const int64_t row_blocks = (w.out + 127) / 128;
+  const int rows = warpgroup_rows(plan.columns);
+  const int64_t row_blocks = (w.out + rows - 1) / rows;
   void* inputs = device.scratch(
       kActivations, static_cast<size_t>(padded * w.shape.strip_tiles() * kTileInputs) * 2);
   store_warpgroup_inputs(device, x, inputs, padded, w.shape.strip_tiles());
@@ -43,20 +44,17 @@ void multiply_warpgroups(CudaDevice& device, Matrix x, const QuantTilesCuda& w, 
   a.tokens = static_cast<int>(x.rows), a.padded_tokens = static_cast<int>(padded);
   a.out = static_cast<int>(w.out), a.strips = static_cast<int>(w.shape.strips());
   a.strip_tiles = static_cast<int>(w.shape.strip_tiles());
-  a.row_parts = plan.row_parts, a.input_parts = plan.input_parts;
+  a.input_parts = plan.input_parts;
   a.token_tiles = static_cast<int>(token_tiles);
-  a.tiles = static_cast<int>(token_tiles * ((row_blocks + plan.row_parts - 1) / plan.row_parts));
-  const int cluster = plan.row_parts * plan.input_parts;
+  a.tiles = static_cast<int>(token_tiles * row_blocks);
   // Blocks that share the inputs use the memory of the rings for their sums: one tile each. Others
   // take tile after tile.
-  int clusters = a.tiles;
-  if (plan.input_parts == 1) {
-    clusters =
-        std::min(clusters, kernel.resident * std::max(1, device.multiprocessors() / cluster));
-  }
-  launch_clusters(
-      device, "warpgroups_kernel", kernel.run, dim3(static_cast<unsigned>(clusters * cluster)),
-      dim3(static_cast<unsigned>(kernel.threads)), static_cast<size_t>(kernel.bytes), cluster, a);
+  const int clusters =
+      plan.input_parts == 1 ? std::min(a.tiles, device.multiprocessors()) : a.tiles;
+  launch_clusters(device, "warpgroups_kernel", kernel.run,
+                  dim3(static_cast<unsigned>(clusters * plan.input_parts)),
+                  dim3(static_cast<unsigned>(kernel.threads)), static_cast<size_t>(kernel.bytes),
+                  plan.input_parts, a);
 }
 
 }  // namespace awq::cuda

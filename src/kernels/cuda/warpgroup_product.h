@@ -19,7 +19,7 @@ void multiply_warpgroups(CudaDevice& device, Matrix x, const QuantTilesCuda& w, 
 /// One instance of the kernel.
 struct WarpgroupKernel {
   void (*run)(WarpgroupArgs);
-  int threads, bytes, resident;  ///< of a block; blocks of a multiprocessor
+  int threads, bytes;  ///< of a block; a multiprocessor has one
 };
 /// The instances of a width: [groups of a tile 1, 2, 4][columns 64, 128, 256].
 struct WarpgroupKernels {
