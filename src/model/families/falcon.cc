@@ -32,7 +32,10 @@ bool is_true(const Config& config, std::string_view key, bool fallback) {
   const auto value = config.boolean_or(key, fallback);
   return value.ok() ? *value : fallback;
 }
-bool grouped(const Config& config) { return is_true(config, "new_decoder_architecture", false); }
+// RefinedWeb's configs say it by having the key of grouped heads.
+bool grouped(const Config& config) {
+  return is_true(config, "new_decoder_architecture", config.has("n_head_kv"));
+}
 bool two_norms(const Config& config) {
   const auto norms = config.integer_or("num_ln_in_parallel_attn", 2, 1, 2);
   return grouped(config) && is_true(config, "parallel_attn", true) && (!norms.ok() || *norms == 2);
@@ -44,7 +47,8 @@ bool one_kv_head(const Config& config) {
 Result<Arch> describe_falcon(const Config& config) {
   Arch arch;
   arch.family = "falcon";
-  AWQ_ASSIGN(const bool is_new, config.boolean_or("new_decoder_architecture", false));
+  AWQ_ASSIGN(const bool is_new,
+             config.boolean_or("new_decoder_architecture", config.has("n_head_kv")));
   AWQ_ASSIGN(const bool multi_query, config.boolean_or("multi_query", true));
   AWQ_ASSIGN(const bool parallel, config.boolean_or("parallel_attn", true));
   AWQ_ASSIGN(const bool bias, config.boolean_or("bias", false));

@@ -33,6 +33,11 @@ static Status read_attention(const Config& config, Arch& arch) {
   AWQ_TRY(require_boolean(config, "alibi", true));
   AWQ_TRY(require_boolean(config, "prefix_lm", false));
   AWQ_TRY(require_boolean(config, "rope", false));
+  AWQ_ASSIGN(const std::string kind, config.text_or("attn_type", "multihead_attention"));
+  if (kind != "multihead_attention") {
+    return bad_input(cat(config.origin(), ": attn_type \"", printable(kind),
+                         "\" is not supported; models with \"multihead_attention\" are"));
+  }
   Alibi alibi;
   AWQ_ASSIGN(alibi.max_bias, config.number_or("alibi_bias_max", 8, 1e-3, 1e3));
   AWQ_ASSIGN(const bool normed, config.boolean_or("qk_ln", false));
