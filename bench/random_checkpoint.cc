@@ -16,34 +16,49 @@
 #include "base/thread_pool.h"
 #include "checkpoint/writer.h"
 #include "model/family.h"
+#include "model/placement.h"
 #include "model/synthetic.h"
 
 namespace awq {
 namespace {
 
 std::vector<TensorDeclaration> tensors_of(const Family& family, const Arch& arch) {
+  constexpr Container kContainer = Container::hugging_face;
   std::vector<TensorDeclaration> list;
-  const auto add = [&](Slot slot, int64_t layer, const Shape& shape) {
-    list.push_back({module_name(family, Container::hugging_face, slot, layer) + ".weight",
-                    DType::bf16, shape});
+  const auto add = [&](const std::string& module, const char* part, const Shape& shape) {
+    list.push_back({module + part, DType::bf16, shape});
   };
-  add(arch.embed.slot, 0, linear_shape(arch, arch.embed));
-  if (!arch.tied_head) add(arch.lm_head.slot, 0, linear_shape(arch, arch.lm_head));
-  for (const Norm& norm : frame_norms(arch)) add(norm.slot, 0, {arch.sizes.hidden});
-  for (int64_t layer = 0; layer < arch.sizes.layers; ++layer) {
-    for (const Norm& norm : block_norms(arch.block)) add(norm.slot, layer, {arch.sizes.hidden});
-    for (const Linear& linear : block_linears(arch.block)) {
-      add(linear.slot, layer, linear_shape(arch, linear));
+  const auto norm = [&](const Norm& n, int64_t layer) {
+    const Shape shape = norm_module_shape(family, kContainer, arch, n);
+    for (const std::string& module : norm_modules(family, kContainer, arch, n, layer)) {
+      add(module, ".weight", shape);
+      if (n.bias) add(module, ".bias", shape);
     }
+  };
+  const auto linear = [&](const Linear& l, int64_t layer) {
+    const Shape shape = linear_shape(arch, l);
+    const Placement at = placement(family, kContainer, arch, l.slot, shape[0], layer);
+    if (at.sharers.front() != l.slot) return;  // in a tensor that is there already
+    add(at.module, ".weight", at.stored_shape(shape[1]));
+    if (l.bias) add(at.module, ".bias", {at.stored_rows});
+  };
+  linear(arch.embed, 0);
+  if (!arch.tied_head) linear(arch.lm_head, 0);
+  for (const Linear& l : frame_linears(arch)) linear(l, 0);
+  for (const Norm& n : frame_norms(arch)) norm(n, 0);
+  for (int64_t layer = 0; layer < arch.sizes.layers; ++layer) {
+    for (const Norm& n : block_norms(arch.block)) norm(n, layer);
+    for (const Linear& l : block_linears(arch.block)) linear(l, layer);
   }
   return list;
 }
 
-// Norms of ones; uniform weights, so that a product keeps the size of its input.
+// Norms of ones, biases of zeros; uniform weights, so that a product keeps the size of its input.
 void fill(const TensorDeclaration& tensor, ThreadPool& pool, std::vector<uint16_t>& values) {
   values.resize(static_cast<size_t>(tensor.shape.elements()));
   if (tensor.shape.rank() == 1) {
-    std::fill(values.begin(), values.end(), float_to_bfloat(1.0f));
+    std::fill(values.begin(), values.end(),
+              float_to_bfloat(tensor.name.ends_with(".bias") ? 0.0f : 1.0f));
     return;
   }
   const int64_t rows = tensor.shape[0], cols = tensor.shape[1];
