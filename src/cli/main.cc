@@ -78,6 +78,7 @@ int run(int argc, char** argv) {
   add_chat(app, outcome);
   add_bench(app, outcome);
   add_tokenize(app, outcome);
+  add_eval(app, outcome);
   add_study(app, outcome);
   add_report(app, outcome);
   add_doctor(app, outcome);

@@ -47,6 +47,7 @@ void add_chat(CLI::App& app, Outcome& outcome);
 void add_bench(CLI::App& app, Outcome& outcome);
 void add_tokenize(CLI::App& app, Outcome& outcome);
 void add_doctor(CLI::App& app, Outcome& outcome);
+void add_eval(CLI::App& app, Outcome& outcome);
 void add_study(CLI::App& app, Outcome& outcome);
 void add_report(CLI::App& app, Outcome& outcome);
 
