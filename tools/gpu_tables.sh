@@ -34,5 +34,5 @@ rows --synthetic llama-3-8b -p 0 -n 200 --depth 7900 | sed 1,2d
 section "Several sequences" "--synthetic llama-2-7b -p 0 -n 100 --batch N"
 rows --synthetic llama-2-7b -p 0 -n 100 --batch 8
 for batch in 32 64; do rows --synthetic llama-2-7b -p 0 -n 100 --batch $batch | sed 1,2d; done
-section "Memory" "--synthetic llama-2-13b --max-vram 8GiB -p 512 -n 1500"
-rows --synthetic llama-2-13b --max-vram 8GiB -p 512 -n 1500
+section "Memory" "--synthetic llama-2-13b --max-vram 8GiB -p 512 -n 1000"
+rows --synthetic llama-2-13b --max-vram 8GiB -p 512 -n 1000
