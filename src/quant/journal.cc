@@ -36,6 +36,10 @@ Result<bool> QuantizeJournal::resume() {
   }
   const std::string ids_path = path_join(directory_, OutputDirectory::kJournalTokens);
   AWQ_ASSIGN(const std::string ids, read_file(ids_path));
+  if (ids.size() % sizeof(int32_t) != 0) {
+    return bad_input(cat(printable(ids_path), ": ", ids.size(), " bytes, expected token ids of four "
+                         "bytes each; leave --resume out to begin again"));
+  }
   tokens_.resize(ids.size() / sizeof(int32_t));
   std::memcpy(tokens_.data(), ids.data(), tokens_.size() * sizeof(int32_t));
   blocks_.assign(lines.begin() + 1, lines.end());

@@ -174,12 +174,32 @@ Result<Json> quantize_blocks(const TensorReader& reader, const Ops& ops,
   return quantizer.report();
 }
 
+// What a journal says is a file's word: nothing may follow from it that a run could not have written.
+static Status check_resumed(const Arch& arch, const QuantizeOptions& options,
+                            std::span<const int32_t> tokens, int64_t done) {
+  constexpr std::string_view kAgain = "; leave --resume out to begin again";
+  if (done > arch.sizes.layers) {
+    return bad_input(cat("--resume: the journal has ", done, " blocks, the model ", arch.sizes.layers,
+                         kAgain));
+  }
+  if (tokens.empty() && options.method != Method::rtn) {
+    return bad_input(cat("--resume: the calibration's tokens are gone", kAgain));
+  }
+  for (size_t i = 0; i < tokens.size(); ++i) {
+    if (tokens[i] >= 0 && tokens[i] < arch.sizes.vocab) continue;
+    return bad_input(cat("--resume: token ", i, " of the calibration is ", tokens[i],
+                         ", the vocabulary has ", arch.sizes.vocab, kAgain));
+  }
+  return {};
+}
+
 Result<Json> quantize_model(const TensorReader& reader, const Ops& ops,
                             std::span<const int32_t> tokens, const QuantizeOptions& options,
                             const OutputDirectory& output, QuantizeJournal& journal,
                             const LayerProgress& on_layer, const StopRequest& stop) {
   const int64_t done = journal.layers();
   const bool resumed = journal.started();
+  if (resumed) AWQ_TRY(check_resumed(reader.arch(), options, tokens, done));
   AWQ_ASSIGN(const Json config, quantized_config(reader, options.formats));
   AWQ_ASSIGN(QuantizedWriter writer,
              QuantizedWriter::create(reader, options.formats, output, resumed));

@@ -59,7 +59,7 @@ class QuantizedFamily : public testing::TestWithParam<std::string> {
 
   // The same, stopped after the first block and begun again.
   Json quantize_in_two_runs(const QuantizeOptions& options, const std::string& target) {
-    const auto run = [&](bool resume) -> Result<Json> {
+    const auto run = [&](bool resume, const std::vector<int32_t>& tokens) -> Result<Json> {
       AWQ_ASSIGN(OutputDirectory output, OutputDirectory::create(target, false, {}, resume));
       QuantizeJournal journal(output, Json::object());
       if (resume) {
@@ -67,8 +67,8 @@ class QuantizedFamily : public testing::TestWithParam<std::string> {
         EXPECT_TRUE(resumed);
         EXPECT_EQ(journal.layers(), 1);
       }
-      auto report = quantize_model(*source.reader, ops, calibration_tokens(), options, output,
-                                   journal, {}, [&] { return !resume; });
+      auto report = quantize_model(*source.reader, ops, tokens, options, output, journal, {},
+                                   [&] { return !resume; });
       if (report.ok()) {
         AWQ_TRY(output.commit());
       } else {
@@ -76,8 +76,11 @@ class QuantizedFamily : public testing::TestWithParam<std::string> {
       }
       return report;
     };
-    EXPECT_FALSE(run(false).ok());
-    auto report = run(true);
+    EXPECT_FALSE(run(false, calibration_tokens()).ok());
+    // A forged journal's tokens, of no vocabulary; then those that were kept.
+    const auto forged = run(true, {0, -1});
+    EXPECT_TRUE(!forged.ok() && forged.error().message.find("token 1") != std::string::npos);
+    auto report = run(true, calibration_tokens());
     EXPECT_TRUE(report.ok()) << report.error().message;
     return report.ok() ? *report : Json();
   }
