@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <type_traits>
 
+#include "kernels/cuda/barriers.cuh"
 #include "kernels/cuda/tile_math.cuh"
 #include "kernels/cuda/tile_product.h"
 
@@ -58,26 +59,11 @@ struct Ring {
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
   __device__ uint32_t full(int s) const { return shared_address(barriers + s); }
   __device__ uint32_t empty(int s) const { return shared_address(barriers + stages + s); }
-  static __device__ void wait(uint32_t barrier, uint32_t phase) {
-    asm volatile(
-        "{\n.reg .pred p;\nW%=:\nmbarrier.try_wait.parity.shared.b64 p, [%0], %1;\n@!p bra "
-        "W%=;\n}" ::"r"(barrier),
-        "r"(phase)
-        : "memory");
-  }
-  static __device__ void bulk_copy(void* to, const void* from, int bytes, uint32_t barrier,
-                                   uint64_t policy) {
-    asm volatile(
-        "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.L2::cache_hint"
-        " [%0], [%1], %2, [%3], %4;" ::"r"(shared_address(to)),
-        "l"(from), "r"(bytes), "r"(barrier), "l"(policy)
-        : "memory");
-  }
   __device__ void initialize() {
     if (threadIdx.x == 0) {
       for (int s = 0; s < stages; ++s) {
-        asm volatile("mbarrier.init.shared.b64 [%0], 1;" ::"r"(full(s)));
-        asm volatile("mbarrier.init.shared.b64 [%0], %1;" ::"r"(empty(s)), "n"(kWarps));
+        barrier_init(full(s), 1);
+        barrier_init(empty(s), kWarps);
       }
       asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
     }
@@ -92,13 +78,11 @@ struct Ring {
     for (int t = begin; t < end; t += kWarps) {
       const int tiles = min(kWarps, end - t);
       if (count++ >= kFlight) {
-        wait(full(landed), landed_phase);
+        barrier_wait(full(landed), landed_phase);
         if (++landed == stages) landed = 0, landed_phase ^= 1;
       }
-      wait(empty(slot), phase);
-      asm volatile("mbarrier.arrive.expect_tx.shared.b64 _, [%0], %1;" ::"r"(full(slot)),
-                   "r"(tiles * Bytes::kAll)
-                   : "memory");
+      barrier_wait(empty(slot), phase);
+      barrier_expect(full(slot), tiles * Bytes::kAll);
       uint8_t* codes = memory + slot * kStage;
       uint8_t* meta = codes + kWarps * Bytes::kCodes;
       for (int from = t; from < t + tiles;) {  // a stage may reach into the next segment
@@ -106,8 +90,10 @@ struct Ring {
         const StripSegment& segment = a.segments[i];
         const int n = min(t + tiles, segment_end(a, i) * a.strip_tiles) - from;
         const int64_t at = from - segment.first * a.strip_tiles;
-        bulk_copy(codes, segment.codes + at * Bytes::kCodes, n * Bytes::kCodes, full(slot), policy);
-        bulk_copy(meta, segment.meta + at * Bytes::kMeta, n * Bytes::kMeta, full(slot), policy);
+        bulk_copy(shared_address(codes), segment.codes + at * Bytes::kCodes, n * Bytes::kCodes,
+                  full(slot), policy);
+        bulk_copy(shared_address(meta), segment.meta + at * Bytes::kMeta, n * Bytes::kMeta,
+                  full(slot), policy);
         codes += n * Bytes::kCodes, meta += n * Bytes::kMeta, from += n;
       }
       advance();
@@ -115,14 +101,12 @@ struct Ring {
   }
   __device__ void start(const StripArgs&, int, int, int, int) {}
   __device__ void acquire(const StripArgs&, int, int, int) {
-    wait(full(slot), phase);
+    barrier_wait(full(slot), phase);
     __syncwarp();
   }
   __device__ void release(int lane) {
     __syncwarp();
-    if (lane == 0) {
-      asm volatile("mbarrier.arrive.shared.b64 _, [%0];" ::"r"(empty(slot)) : "memory");
-    }
+    if (lane == 0) barrier_arrive(empty(slot));
     advance();
   }
 #else

@@ -3,6 +3,7 @@
 // PTX ISA, sections on wgmma, mbarrier, cp.async.bulk.
 #pragma once
 
+#include "kernels/cuda/barriers.cuh"
 #include "kernels/cuda/tile_math.cuh"
 
 namespace awq::cuda::warpgroup {
@@ -35,36 +36,6 @@ __device__ __forceinline__ void cluster_sync() {
           : "memory");
 }
 
-// ---- barriers ----
-
-__device__ __forceinline__ void barrier_init(uint32_t barrier, int arrivals) {
-  asm volatile("mbarrier.init.shared.b64 [%0], %1;" ::"r"(barrier), "r"(arrivals));
-}
-__device__ __forceinline__ void barrier_wait(uint32_t barrier, uint32_t phase) {
-  asm volatile(
-      "{\n.reg .pred p;\nW%=:\nmbarrier.try_wait.parity.shared.b64 p, [%0], %1;\n@!p bra "
-      "W%=;\n}" ::"r"(barrier),
-      "r"(phase)
-      : "memory");
-}
-__device__ __forceinline__ void barrier_arrive(uint32_t barrier) {
-  asm volatile("mbarrier.arrive.shared.b64 _, [%0];" ::"r"(barrier) : "memory");
-}
-__device__ __forceinline__ void barrier_expect(uint32_t barrier, int bytes) {
-  asm volatile("mbarrier.arrive.expect_tx.shared.b64 _, [%0], %1;" ::"r"(barrier), "r"(bytes)
-               : "memory");
-}
-
-// ---- copies ----
-
-__device__ __forceinline__ void bulk_copy(uint32_t to, const void* from, int bytes,
-                                          uint32_t barrier, uint64_t policy) {
-  asm volatile(
-      "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.L2::cache_hint"
-      " [%0], [%1], %2, [%3], %4;" ::"r"(to),
-      "l"(from), "r"(bytes), "r"(barrier), "l"(policy)
-      : "memory");
-}
 // ---- products ----
 
 __device__ __forceinline__ void mma_fence() {

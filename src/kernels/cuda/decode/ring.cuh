@@ -3,25 +3,13 @@
 // arithmetic, across matrices, layers and tokens, as far as the ring reaches.
 #pragma once
 
+#include "kernels/cuda/barriers.cuh"
 #include "kernels/cuda/decode/message.cuh"
 #include "kernels/cuda/decode/params.h"
 #include "kernels/cuda/tile_math.cuh"
 
 namespace awq::cuda::fused {
 
-__device__ __forceinline__ void barrier_init(uint32_t barrier, int count) {
-  asm volatile("mbarrier.init.shared.b64 [%0], %1;" ::"r"(barrier), "r"(count));
-}
-__device__ __forceinline__ void barrier_arrive(uint32_t barrier) {
-  asm volatile("mbarrier.arrive.shared.b64 _, [%0];" ::"r"(barrier) : "memory");
-}
-__device__ __forceinline__ void barrier_arrive(uint32_t barrier, int count) {
-  asm volatile("mbarrier.arrive.shared.b64 _, [%0], %1;" ::"r"(barrier), "r"(count) : "memory");
-}
-__device__ __forceinline__ void barrier_expect(uint32_t barrier, int bytes) {
-  asm volatile("mbarrier.arrive.expect_tx.shared.b64 _, [%0], %1;" ::"r"(barrier), "r"(bytes)
-               : "memory");
-}
 __device__ __forceinline__ bool barrier_try(uint32_t barrier, uint32_t phase) {
   uint32_t done;
   asm volatile(
@@ -41,23 +29,6 @@ __device__ __forceinline__ void warp_wait(uint32_t barrier, uint32_t phase, cons
   barrier_wait(barrier, phase, what);
   __syncwarp();
 }
-__device__ __forceinline__ void bulk_copy(uint32_t to, const void* from, int bytes,
-                                          uint32_t barrier) {
-  asm volatile(
-      "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, "
-      "[%3];" ::"r"(to),
-      "l"(from), "r"(bytes), "r"(barrier)
-      : "memory");
-}
-__device__ __forceinline__ void bulk_copy_once(uint32_t to, const void* from, int bytes,
-                                               uint32_t barrier, uint64_t policy) {
-  asm volatile(
-      "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.L2::cache_hint "
-      "[%0], [%1], %2, [%3], %4;" ::"r"(to),
-      "l"(from), "r"(bytes), "r"(barrier), "l"(policy)
-      : "memory");
-}
-
 /// A place in the endless sequence of slots.
 struct Cursor {
   int slot = 0;
@@ -184,9 +155,9 @@ class Producer {
         continue;
       }
       barrier_expect(ring_.full(at_), code_bytes + meta_bytes);
-      bulk_copy_once(ring_.slot(at_), codes + tile * Bytes::kCodes, code_bytes, ring_.full(at_),
+      bulk_copy(ring_.slot(at_), codes + tile * Bytes::kCodes, code_bytes, ring_.full(at_),
                      policy_);
-      bulk_copy_once(ring_.slot(at_) + kChunkTiles * Bytes::kCodes, meta + tile * Bytes::kMeta,
+      bulk_copy(ring_.slot(at_) + kChunkTiles * Bytes::kCodes, meta + tile * Bytes::kMeta,
                      meta_bytes, ring_.full(at_), policy_);
       at_.advance(1, ring_.stages);
     }
@@ -218,7 +189,7 @@ class Producer {
           barrier_arrive(ring_.full(at_));
         } else {
           barrier_expect(ring_.full(at_), count * row_bytes);
-          bulk_copy_once(ring_.slot(at_), args.codes[linear] + static_cast<int64_t>(place) * row_bytes,
+          bulk_copy(ring_.slot(at_), args.codes[linear] + static_cast<int64_t>(place) * row_bytes,
                          count * row_bytes, ring_.full(at_), policy_);
         }
         at_.advance(1, ring_.stages);
@@ -284,7 +255,7 @@ class Producer {
       const int bytes = min(p_.head_rows, share.end - row) * row_bytes;
       claim();
       barrier_expect(ring_.full(at_), bytes);
-      bulk_copy_once(ring_.slot(at_),
+      bulk_copy(ring_.slot(at_),
                      static_cast<const uint8_t*>(p_.head) + static_cast<int64_t>(row) * row_bytes,
                      bytes, ring_.full(at_), policy_);
       at_.advance(1, ring_.stages);
