@@ -25,13 +25,6 @@ int64_t mtime_of(const struct stat& info) {
   return int64_t{info.st_mtim.tv_sec} * 1'000'000'000 + info.st_mtim.tv_nsec;
 }
 
-Error write_error(const std::string& path, int code) {
-  const bool full = code == ENOSPC || code == EDQUOT || code == EFBIG;
-  return {full ? ErrorKind::resources : ErrorKind::runtime,
-          cat(printable(path), ": cannot write: ", reason(code),
-              full ? "; free some space or choose another output directory" : "")};
-}
-
 // Opens a regular file for reading. O_NONBLOCK keeps a FIFO from blocking the open.
 Result<int> open_regular(const std::string& path, struct stat& info) {
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
@@ -173,6 +166,13 @@ void MappedFile::release(size_t offset, size_t length) const {
   }
 }
 
+Error write_error(const std::string& path, int code) {
+  const bool full = code == ENOSPC || code == EDQUOT || code == EFBIG;
+  return {full ? ErrorKind::resources : ErrorKind::runtime,
+          cat(printable(path), ": cannot write: ", reason(code),
+              full ? "; free some space or choose another output directory" : "")};
+}
+
 Result<AtomicFile> AtomicFile::create(const std::string& path) {
   AtomicFile file;
   file.path_ = path;
@@ -195,15 +195,6 @@ AtomicFile::~AtomicFile() {
   ::unlink(temporary_.c_str());
 }
 
-Status AtomicFile::reserve(uint64_t size) {
-  int code = 0;
-  do {
-    code = size == 0 ? 0 : ::posix_fallocate(fd_, 0, static_cast<off_t>(size));
-  } while (code == EINTR);
-  if (code != 0 && code != EOPNOTSUPP && code != EINVAL) return write_error(path_, code);
-  return {};
-}
-
 Status AtomicFile::write(const void* data, size_t size) {
   const char* bytes = static_cast<const char*>(data);
   while (size > 0) {
@@ -211,19 +202,6 @@ Status AtomicFile::write(const void* data, size_t size) {
     if (done < 0 && errno == EINTR) continue;
     if (done <= 0) return write_error(path_, done < 0 ? errno : EIO);
     bytes += done;
-    size -= static_cast<size_t>(done);
-  }
-  return {};
-}
-
-Status AtomicFile::write_at(uint64_t offset, const void* data, size_t size) {
-  const char* bytes = static_cast<const char*>(data);
-  while (size > 0) {
-    const ssize_t done = ::pwrite(fd_, bytes, size, static_cast<off_t>(offset));
-    if (done < 0 && errno == EINTR) continue;
-    if (done <= 0) return write_error(path_, done < 0 ? errno : EIO);
-    bytes += done;
-    offset += static_cast<uint64_t>(done);
     size -= static_cast<size_t>(done);
   }
   return {};

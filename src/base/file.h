@@ -54,6 +54,9 @@ class MappedFile {
   std::string path_;
 };
 
+/// What a failed write to `path` ends in; `code` as of errno. A full disk says how to go on.
+Error write_error(const std::string& path, int code);
+
 /// A file under a temporary name in the directory of `path`. `commit` syncs and renames; without
 /// it the destructor removes the temporary. Write errors (full disk) are reported, never lost.
 class AtomicFile {
@@ -63,10 +66,7 @@ class AtomicFile {
   AtomicFile& operator=(AtomicFile&&) = delete;
   ~AtomicFile();
 
-  /// Reserves `size` bytes on disk, so that a full disk is reported before the work.
-  Status reserve(uint64_t size);
   Status write(const void* data, size_t size);
-  Status write_at(uint64_t offset, const void* data, size_t size);
   Status commit();
 
  private:

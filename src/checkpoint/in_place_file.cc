@@ -4,21 +4,15 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstring>
+
+#include "base/file.h"
 
 namespace awq {
-
-static Error in_place_error(const std::string& path, int code) {
-  const bool full = code == ENOSPC || code == EDQUOT || code == EFBIG;
-  return {full ? ErrorKind::resources : ErrorKind::runtime,
-          cat(printable(path), ": cannot write: ", std::strerror(code),
-              full ? "; free some space or choose another output directory" : "")};
-}
 
 Result<InPlaceFile> InPlaceFile::open(const std::string& path, bool keep) {
   const int flags = O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | (keep ? 0 : O_TRUNC);
   const int fd = ::open(path.c_str(), flags, 0644);
-  if (fd < 0) return in_place_error(path, errno);
+  if (fd < 0) return write_error(path, errno);
   return InPlaceFile(path, fd);
 }
 
@@ -31,7 +25,7 @@ Status InPlaceFile::reserve(uint64_t size) {
   do {
     code = size == 0 ? 0 : ::posix_fallocate(fd_, 0, static_cast<off_t>(size));
   } while (code == EINTR);
-  if (code != 0 && code != EOPNOTSUPP && code != EINVAL) return in_place_error(path_, code);
+  if (code != 0 && code != EOPNOTSUPP && code != EINVAL) return write_error(path_, code);
   return {};
 }
 
@@ -40,7 +34,7 @@ Status InPlaceFile::write_at(uint64_t offset, const void* data, size_t size) {
   while (size > 0) {
     const ssize_t done = ::pwrite(fd_, bytes, size, static_cast<off_t>(offset));
     if (done < 0 && errno == EINTR) continue;
-    if (done <= 0) return in_place_error(path_, done < 0 ? errno : EIO);
+    if (done <= 0) return write_error(path_, done < 0 ? errno : EIO);
     bytes += done;
     offset += static_cast<uint64_t>(done);
     size -= static_cast<size_t>(done);
@@ -65,7 +59,7 @@ Status InPlaceFile::read_at(uint64_t offset, void* data, size_t size) const {
 }
 
 Status InPlaceFile::sync() {
-  if (::fsync(fd_) != 0 && errno != EINVAL) return in_place_error(path_, errno);
+  if (::fsync(fd_) != 0 && errno != EINVAL) return write_error(path_, errno);
   return {};
 }
 

@@ -79,30 +79,29 @@ void check_float_weight(const FloatWeight& weight) {
   AWQ_CHECK(weight.out > 0 && weight.in > 0, weight.out, " x ", weight.in);
 }
 
-void check_quant_weight(const QuantWeight& weight) {
+// `codes` of them where `expected` are due, and all else of the weight.
+static void check_quant(const QuantWeight& weight, size_t codes, size_t expected) {
   const int bits = weight.format.bits;
   AWQ_CHECK(bits == 2 || bits == 3 || bits == 4 || bits == 8, bits);
   AWQ_CHECK(weight.out > 0 && weight.in > 0, weight.out, " x ", weight.in);
-  const auto cells = static_cast<size_t>(weight.out * weight.in);
   const auto groups = static_cast<size_t>(weight.out * weight.groups());
-  AWQ_CHECK(weight.codes.size() == cells && weight.scales.size() == groups &&
-                weight.zeros.size() == groups,
-            weight.codes.size(), ", ", weight.scales.size(), ", ", weight.zeros.size(), " for ",
-            weight.out, " x ", weight.in, " ", format_name(weight.format));
+  AWQ_CHECK(codes == expected && weight.scales.size() == groups && weight.zeros.size() == groups,
+            codes, ", ", weight.scales.size(), ", ", weight.zeros.size(), " for ", weight.out, " x ",
+            weight.in, " ", format_name(weight.format));
+}
+
+void check_quant_weight(const QuantWeight& weight) {
+  check_quant(weight, weight.codes.size(), static_cast<size_t>(weight.out * weight.in));
 }
 
 void check_quant_words(const QuantWeight& facts, const QuantWords& words) {
   const int bits = facts.format.bits;
   const bool awq = words.order == QuantWords::Order::awq;
-  AWQ_CHECK(bits == 2 || bits == 3 || bits == 4 || bits == 8, bits);
-  AWQ_CHECK(facts.out > 0 && facts.in > 0 && facts.codes.empty(), facts.out, " x ", facts.in);
+  AWQ_CHECK(facts.codes.empty(), facts.codes.size());
   AWQ_CHECK(!awq || (bits == 4 && facts.out % 8 == 0), bits, ", ", facts.out);
   const int64_t count =
       awq ? facts.in * (facts.out / 8) : (facts.in * bits + 31) / 32 * facts.out;
-  const auto groups = static_cast<size_t>(facts.out * facts.groups());
-  AWQ_CHECK(words.count == count && facts.scales.size() == groups && facts.zeros.size() == groups,
-            words.count, ", ", facts.scales.size(), ", ", facts.zeros.size(), " for ", facts.out,
-            " x ", facts.in, " ", format_name(facts.format));
+  check_quant(facts, static_cast<size_t>(words.count), static_cast<size_t>(count));
 }
 
 KeyRange visible_keys(const AttentionArgs& args, const Segment& segment, int64_t position) {

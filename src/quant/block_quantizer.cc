@@ -179,24 +179,27 @@ void BlockQuantizer::note_experts(int64_t layer, const BlockStatistics& statisti
   experts_.push_back({{"layer", layer}, {"tokens", std::move(tokens)}});
 }
 
+template <class F>
+Json BlockQuantizer::parts(F&& of) const {
+  Json entries = {{"groups", of(groups_)}, {"linears", of(linears_)}};
+  if (experts_.empty()) return entries;
+  entries["experts"] = of(experts_);
+  entries["starved_experts"] = of(starved_);
+  return entries;
+}
+
 Json BlockQuantizer::report() const {
-  Json report = {{"groups", groups_}, {"linears", linears_}};
-  if (experts_.empty()) return report;
-  report["experts"] = experts_;
-  report["starved_experts"] = starved_;
-  return report;
+  return parts([](const Json& all) { return all; });
 }
 
 Json BlockQuantizer::entries_of(int64_t layer) const {
-  Json entries = report();
-  for (auto& [part, all] : entries.items()) {
+  return parts([&](const Json& all) {
     Json of_layer = Json::array();
-    for (Json& entry : all) {
-      if (entry["layer"] == layer) of_layer.push_back(std::move(entry));
+    for (const Json& entry : all) {
+      if (entry["layer"] == layer) of_layer.push_back(entry);
     }
-    all = std::move(of_layer);
-  }
-  return entries;
+    return of_layer;
+  });
 }
 
 Json& BlockQuantizer::entry(int64_t layer, const Linear& linear) {

@@ -33,6 +33,9 @@ class BlockQuantizer {
   double calibrate_seconds = 0, search_seconds = 0, clip_seconds = 0, round_seconds = 0;
 
  private:
+  template <class F>
+  Json parts(F&& of) const;  // of each kind of entries that there is
+
   using Keeps = std::map<Slot, std::vector<float>>;  // [out, groups] of each clipped linear
 
   /// What the sequences of calibration say of a block's inputs; `judge` is empty where none is held
