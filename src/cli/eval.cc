@@ -1,9 +1,7 @@
 // awq eval: zero-shot tasks by log-likelihood.
-#include <cstdlib>
-
 #include "base/file.h"
 #include "base/progress.h"
-#include "cli/verb.h"
+#include "cli/evaluate.h"
 #include "eval/choice_tasks.h"
 #include "report/table.h"
 
@@ -33,9 +31,7 @@ std::string task_names() {
 Result<std::string> task_file(const std::string& name) {
   for (const auto& [known, file] : kTasks) {
     if (known != name) continue;
-    const char* data = std::getenv("AWQ_DATA");
-    const std::string path = data == nullptr ? std::string() : path_join(path_join(data, "tasks"), file);
-    if (file_exists(path)) return path;
+    if (const std::string path = data_file(cat("tasks/", file)); !path.empty()) return path;
     return usage_error(cat("--tasks ", name, ": set AWQ_DATA to a folder with tasks/", file,
                            ", or give a file of your own"));
   }

@@ -1,8 +1,10 @@
 #include "cli/evaluate.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <memory>
 
+#include "base/file.h"
 #include "base/progress.h"
 
 namespace awq {
@@ -41,6 +43,13 @@ Result<Windows> prepare_windows(const TextOptions& options, const Tokenizer& tok
   AWQ_ASSIGN(Windows windows, cut_windows(std::move(tokens), window, options.max_windows));
   say(cat(count, " tokens, ", windows.count, " windows of ", windows.window));
   return windows;
+}
+
+std::string data_file(std::string_view name) {
+  const char* data = std::getenv("AWQ_DATA");
+  if (data == nullptr || *data == 0) return {};
+  const std::string path = path_join(data, name);
+  return file_exists(path) ? path : std::string();
 }
 
 Json perplexity_json(const PerplexityResult& result) {

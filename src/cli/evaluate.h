@@ -1,4 +1,4 @@
-// Options and answers that perplexity and compare share.
+// What the verbs that evaluate share: options, texts, answers.
 #pragma once
 
 #include "cli/verb.h"
@@ -17,6 +17,9 @@ void add_text_options(CLI::App& verb, TextOptions& options);
 /// Reads, tokenizes and cuts the text for a model.
 Result<Windows> prepare_windows(const TextOptions& options, const Tokenizer& tokenizer,
                                 const Arch& arch);
+
+/// The path of a file below AWQ_DATA; empty where there is none.
+std::string data_file(std::string_view name);
 
 Json perplexity_json(const PerplexityResult& result);
 

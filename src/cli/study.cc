@@ -1,13 +1,11 @@
 // awq study: a table or figure of the paper on a model of one's own.
 #include "study/study.h"
 
-#include <cstdlib>
-
 #include "base/file.h"
 #include "base/progress.h"
 #include "cli/calibration_text.h"
+#include "cli/evaluate.h"
 #include "cli/verb.h"
-#include "eval/text_protocol.h"
 #include "quant/method.h"
 #include "report/study_page.h"
 
@@ -39,14 +37,6 @@ Result<const Study*> find_study(const std::string& name) {
                          near.empty() ? std::string() : cat("; did you mean ", near, "?")));
 }
 
-// A file below AWQ_DATA, or nothing.
-std::string data_file(const char* name) {
-  const char* data = std::getenv("AWQ_DATA");
-  if (data == nullptr || *data == 0) return {};
-  const std::string path = path_join(data, name);
-  return file_exists(path) ? path : std::string();
-}
-
 // What was not given comes from AWQ_DATA, said aloud.
 Status fill_texts(const CLI::App& verb, StudyArguments& options) {
   if (options.text.empty()) {
@@ -72,13 +62,6 @@ Status fill_texts(const CLI::App& verb, StudyArguments& options) {
   options.settings.domain_a = options.domains.substr(0, comma);
   options.settings.domain_b = options.domains.substr(comma + 1);
   return {};
-}
-
-Result<Windows> study_windows(const StudyArguments& options, const Tokenizer& tokenizer) {
-  AWQ_ASSIGN(const Protocol protocol, parse_protocol(options.protocol));
-  AWQ_ASSIGN(const std::string text, read_text(options.text, protocol));
-  AWQ_ASSIGN(std::vector<TokenId> tokens, tokenizer.encode(text, {true, false}));
-  return cut_windows(std::move(tokens), options.settings.window, options.settings.max_windows);
 }
 
 // The words of the command line, as they could be typed again.
@@ -118,15 +101,15 @@ Status study(const CLI::App& verb, StudyArguments& options, std::string_view ver
   } else {
     settings.group = options.group == "none" ? 0 : std::stoll(options.group);
   }
-  AWQ_ASSIGN(Windows windows, study_windows(options, session.tokenizer()));
-  say(cat(windows.count, " windows of ", windows.window, " tokens, ", settings.samples, " x ",
-          settings.length, " calibration tokens"));
-  AWQ_ASSIGN(const OpenCheckpoint source, OpenCheckpoint::open(options.model));
+  AWQ_ASSIGN(Windows windows,
+             prepare_windows({options.text, options.protocol, settings.window, settings.max_windows},
+                             session.tokenizer(), arch));
+  say(cat(settings.samples, " x ", settings.length, " calibration tokens"));
   StudyContext context(settings, session.reader(), session.engine(), session.tokenizer(),
                        std::move(windows), [&](int64_t samples) {
                          CalibrationText text = options.calibration;
                          text.samples = samples;
-                         return calibration_tokens(source, text, backend.ops);
+                         return calibration_tokens(session.source(), text, backend.ops);
                        });
   const int64_t evaluated = context.windows().count;
   AWQ_ASSIGN(const StudyResult result, chosen->run(context));

@@ -31,6 +31,7 @@ class Session {
   /// On a device that others use too.
   static Result<Session> open(const std::string& path, const Ops& ops);
 
+  const OpenCheckpoint& source() const { return source_; }
   const TensorReader& reader() const { return *source_.reader; }
   const Checkpoint& checkpoint() const { return *source_.checkpoint; }
   const Vocabulary& vocabulary() const { return *source_.vocabulary; }
