@@ -11,7 +11,7 @@ MODEL ?=
 AWQ_DATA ?= $(wildcard $(CURDIR)/../shared/data)
 export AWQ_DATA
 
-.PHONY: build configure deps test test-release test-sanitized test-gpu demo bench fuzz format clean
+.PHONY: build configure deps test test-release test-sanitized test-neon test-gpu demo bench fuzz format clean
 
 # The program alone: build/bin/awq.
 build: configure
@@ -25,8 +25,8 @@ deps:
 	@tools/install_deps.sh
 
 # Everything that proves it: all tests in release, then unit and op tests and every fuzz corpus under
-# AddressSanitizer and UndefinedBehaviorSanitizer.
-test: test-release test-sanitized
+# AddressSanitizer and UndefinedBehaviorSanitizer, then the kernels of 64-bit ARM in an emulator.
+test: test-release test-sanitized test-neon
 
 test-release: configure
 	@cmake --build --preset $(PRESET) -j $(JOBS)
@@ -37,6 +37,9 @@ test-sanitized: deps
 	@cmake --preset asan-ubsan > /dev/null
 	@cmake --build --preset asan-ubsan -j $(JOBS)
 	@ctest --test-dir build/asan-ubsan --output-on-failure -j $(JOBS) -L 'unit|op'
+
+test-neon: deps
+	@tools/test_neon.sh build/neon $(JOBS)
 
 # The ops of the CUDA backend on the first GPU; again under compute-sanitizer when
 # AWQ_SANITIZER_TOOL names one of its tools (memcheck, racecheck, initcheck, synccheck).

@@ -1,6 +1,6 @@
 // Kernels against the machine: decode products as a share of the read rate measured in the same
 // run, products of many rows and calibration as GFLOP/s. Shapes are those of SmolLM2-135M.
-//   kernels_bench --benchmark_filter=decode --backend=avx2 --threads=1
+//   kernels_bench --benchmark_filter=decode --backend=avx2 --threads=1 --activations=a8
 #include <benchmark/benchmark.h>
 
 #include <cstdio>
@@ -39,13 +39,27 @@ QuantWeight random_quant(int64_t out, int64_t in, int bits, int64_t group) {
   return weight;
 }
 
-std::unique_ptr<PackedWeight> make_weight(int64_t out, int64_t in, int bits, int64_t group) {
-  if (bits <= 8) return ops.pack_quant(*device, random_quant(out, in, bits, group));
+// Packs a weight as many times as make `bytes`, at least once.
+std::vector<std::unique_ptr<PackedWeight>> make_weights(int64_t out, int64_t in, int bits,
+                                                        int64_t group, uint64_t bytes) {
+  std::vector<std::unique_ptr<PackedWeight>> weights;
+  const auto fill = [&](auto&& pack) {
+    do {
+      weights.push_back(pack());
+    } while (weights.size() * weights.back()->bytes < bytes);
+  };
+  if (bits <= 8) {
+    const QuantWeight weight = random_quant(out, in, bits, group);
+    fill([&] { return ops.pack_quant(*device, weight); });
+    return weights;
+  }
   const std::vector<float> values = random_floats(out * in);
-  if (bits == 32) return ops.pack_float(*device, {values.data(), DType::f32, out, in});
   std::vector<uint16_t> halves;
   for (const float value : values) halves.push_back(float_to_half(value));
-  return ops.pack_float(*device, {halves.data(), DType::f16, out, in});
+  const bool wide = bits == 32;
+  const void* data = wide ? static_cast<const void*>(values.data()) : halves.data();
+  fill([&] { return ops.pack_float(*device, {data, wide ? DType::f32 : DType::f16, out, in}); });
+  return weights;
 }
 
 void report_rate(benchmark::State& state, double bytes) {
@@ -62,12 +76,8 @@ void report_flops(benchmark::State& state, double flops) {
 // Rows of x, out, in, bits (16, 32: floats), group. `copies` of the weight lie beyond the caches.
 void decode_matmul(benchmark::State& state) {
   const int64_t rows = state.range(0), out = state.range(1), in = state.range(2);
-  std::vector<std::unique_ptr<PackedWeight>> weights;
-  uint64_t bytes = 0;
-  while (bytes < (uint64_t{192} << 20)) {
-    weights.push_back(make_weight(out, in, static_cast<int>(state.range(3)), state.range(4)));
-    bytes += weights.back()->bytes;
-  }
+  const auto weights = make_weights(out, in, static_cast<int>(state.range(3)), state.range(4),
+                                    uint64_t{192} << 20);
   std::vector<float> x = random_floats(rows * in), y(static_cast<size_t>(rows * out));
   size_t next = 0;
   for (auto _ : state) {
@@ -79,10 +89,10 @@ void decode_matmul(benchmark::State& state) {
 
 void prefill_matmul(benchmark::State& state) {
   const int64_t rows = state.range(0), out = state.range(1), in = state.range(2);
-  const auto weight = make_weight(out, in, static_cast<int>(state.range(3)), state.range(4));
+  const auto weights = make_weights(out, in, static_cast<int>(state.range(3)), state.range(4), 0);
   std::vector<float> x = random_floats(rows * in), y(static_cast<size_t>(rows * out));
   for (auto _ : state) {
-    ops.matmul(*device, {x.data(), rows, in}, *weight, nullptr, {y.data(), rows, out});
+    ops.matmul(*device, {x.data(), rows, in}, *weights[0], nullptr, {y.data(), rows, out});
   }
   report_flops(state, 2.0 * static_cast<double>(rows * out * in));
 }
@@ -173,18 +183,21 @@ BENCHMARK(rope)->UseRealTime()->Unit(benchmark::kMicrosecond)->Arg(1)->Arg(512);
 int main(int argc, char** argv) {
   std::string backend = "auto";
   int threads = 0;
+  auto activations = awq::Activations::a16;
   std::vector<char*> rest;
   for (int i = 0; i < argc; ++i) {
     if (std::strncmp(argv[i], "--backend=", 10) == 0) {
       backend = argv[i] + 10;
     } else if (std::strncmp(argv[i], "--threads=", 10) == 0) {
       threads = std::atoi(argv[i] + 10);
+    } else if (std::strcmp(argv[i], "--activations=a8") == 0) {
+      activations = awq::Activations::a8;
     } else {
       rest.push_back(argv[i]);
     }
   }
   awq::device = awq::make_cpu_device(threads);
-  auto table = awq::make_cpu_ops(*awq::device, backend);
+  auto table = awq::make_cpu_ops(*awq::device, backend, activations);
   if (!table.ok()) {
     std::fprintf(stderr, "%s\n", table.error().message.c_str());
     return 2;

@@ -7,8 +7,11 @@ set -eu
 [ $# -eq 2 ] || { echo "usage: $0 NM ARCHIVE" >&2; exit 2; }
 
 listing=$("$1" -C "$2") || { echo "$1 failed on $2" >&2; exit 1; }
-members=$(printf '%s\n' "$listing" | sed -n 's/^\(avx[0-9a-z]*\)\.[^ ]*:$/\1/p' | sort | tr '\n' ' ')
-expected="avx2 avx512 avx512vnni "
+members=$(printf '%s\n' "$listing" | sed -nE 's/^((avx|neon)[0-9a-z]*)\.[^ ]*:$/\1/p' | sort | tr '\n' ' ')
+case $members in
+  neon*) expected="neon neondot " ;;
+  *) expected="avx2 avx512 avx512vnni avxvnni " ;;
+esac
 if [ "$members" != "$expected" ]; then
   echo "$2: members \"$members\", expected \"$expected\"" >&2
   exit 1

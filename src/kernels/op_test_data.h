@@ -88,11 +88,11 @@ inline double row_error(const float* a, const float* b, int64_t count) {
 }
 
 /// Every table of this processor but the scalar one, with and without VNNI.
-inline std::vector<Ops> fast_tables(Device& device) {
+inline std::vector<Ops> fast_tables(Device& device, int planes = 2) {
   std::vector<Ops> tables;
   for (const cpu::Variant& variant : cpu::variants()) {
     make_cpu_ops(device, variant.name).value();  // sets BLAS to one thread
-    tables.push_back(variant.make(device));
+    tables.push_back(variant.make(device, planes));
     tables.back().name = variant.name;
   }
   return tables;

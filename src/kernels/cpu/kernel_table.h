@@ -34,23 +34,29 @@ struct QuantPanel {
   const uint8_t* zeros;    ///< [blocks, 16]
 };
 
-/// Activations as 16-bit integers: x = code * scale within a block. Where an outlier is so large
-/// that this would drown the rest of its block, a second code holds what the first left over:
-/// x = code * scale + rest code * rest scale.
+/// Activations as integers in planes of signed bytes: x = scale * code within a block, the code being
+/// the one plane's byte (8 bits), or 256 times the first plane's byte plus the second's (16 bits).
+/// Where an outlier is so large that 16 bits would drown the rest of its block, a second code holds
+/// what the first left over: x = scale * code + rest scale * rest code.
 struct IntRows {
-  int16_t* codes;      ///< [rows, units * 16], padding 0
-  int16_t* rest;       ///< likewise; set in blocks with a rest scale only
+  int8_t* codes;       ///< row r, plane p, input i of unit u at r * stride + p * units * 16 + u * 16 + i
+  int8_t* rest;        ///< likewise; set in blocks with a rest scale only
+  int64_t stride;      ///< bytes
+  int planes;          ///< 1 or 2
   float* scales;       ///< [rows, blocks]
   float* rest_scales;  ///< [rows, blocks], 0 = no rest
-  int32_t* sums;       ///< [rows, blocks] sum of the codes
-  int32_t* rest_sums;
+  int32_t* rests;      ///< [rows] blocks with a rest
+  int32_t* minus;      ///< [rows, blocks] sums of the codes, as the instruction set wants them
+  int32_t* rest_minus;
 };
 
 /// One tile of an integer product: acc [tokens, lanes] += x * w.
 struct IntTile {
-  const int32_t* weights;  ///< [pairs, lanes]: two 16-bit (code - zero) each, from `first_block` on
-  const float* scales;     ///< [blocks, lanes], from `first_block` on
+  const int32_t* weights;  ///< [quads, lanes]: four codes (a byte each) of consecutive inputs
+  const int32_t* zeros;    ///< [blocks, lanes]
+  const float* scales;     ///< [blocks, lanes]; all three from `first_block` on
   IntRows x;               ///< rows of the tile
+  int wide;                ///< codes of more than 4 bits
   int tokens, lanes;       ///< lanes: 16, or tile_lanes
   int first_block, end_block;
   float* acc;              ///< [tokens, lanes]
@@ -127,9 +133,9 @@ struct KernelTable {
   void (*quantize)(const float* x, const BlockList&, const IntRows& row);
   void (*quant_vector[kCodeFormats])(const QuantPanel&, const BlockList&, const IntRows& x, int rows,
                                      float* out);
-  /// weights [pairs, stride] and scales [blocks, stride] of a tile, for some blocks of a panel
+  /// weights, zeros and scales of a tile (IntTile), `stride` lanes apart, for some blocks of a panel
   void (*unpack[kCodeFormats])(const QuantPanel&, const BlockList&, int first_block, int end_block,
-                               int32_t* weights, float* scales, int64_t stride);
+                               int32_t* weights, int32_t* zeros, float* scales, int64_t stride);
   void (*int_tile)(const IntTile&, const BlockList&);
 
   void (*attend_part)(const AttendPart&);
@@ -159,8 +165,12 @@ struct KernelTable {
 
 #if defined(__x86_64__)
 extern const KernelTable kAvx2Table;
+extern const KernelTable kAvxVnniTable;
 extern const KernelTable kAvx512Table;
 extern const KernelTable kAvx512VnniTable;
+#elif defined(__aarch64__)
+extern const KernelTable kNeonTable;
+extern const KernelTable kNeonDotTable;
 #endif
 
 }  // namespace awq::cpu

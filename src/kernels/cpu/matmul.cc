@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "kernels/check_shapes.h"
+#include "kernels/cpu/int_rows.h"
 #include "kernels/cpu/launch.h"
 #include "kernels/cpu/scratch.h"
 #include "kernels/cpu/weights.h"
@@ -12,7 +13,8 @@
 namespace awq::cpu {
 namespace {
 
-constexpr int64_t kTokenBlock = 128;  // rows of x against one unpacked tile
+constexpr int64_t kTokenBlock = 132;         // most rows of x against one unpacked tile
+constexpr int64_t kBlockBytes = 512 << 10;  // of x that stay in the L2 cache from tile to tile
 constexpr int64_t kDepth = 1024;     // inputs of a tile unpacked at a time
 constexpr int kMaxLanes = 32;
 
@@ -25,6 +27,16 @@ void store_sums(const float* sums, int64_t lanes, int64_t column, const float* b
       std::memcpy(to, sums, static_cast<size_t>(valid) * sizeof(float));
     } else {
       for (int64_t i = 0; i < valid; ++i) to[i] = sums[i] + bias[column + i];
+    }
+  }
+}
+
+// Asks for the lines that store_sums will write: a column of a wide matrix lies in as many pages.
+void prefetch_sums(int64_t lanes, int64_t column, Matrix y) {
+  constexpr int64_t kLine = 16;  // floats
+  for (int64_t t = 0; t < y.rows; ++t) {
+    for (int64_t i = 0; i < lanes && column + i < y.cols; i += kLine) {
+      __builtin_prefetch(y.row(t) + column + i, 1);
     }
   }
 }
@@ -52,12 +64,15 @@ void float_vectors(const KernelTable& kernels, Device& device, Matrix x, const F
   });
 }
 
-// Calls f(first panel, panels of the tile, first row, rows) for all tiles.
+// Calls f(first panel, panels of the tile, first row, rows) for all tiles; a row of x has `row_bytes`.
 template <class F>
-void for_tiles(const KernelTable& kernels, Device& device, const CpuWeight& w, int64_t rows, F&& f) {
+void for_tiles(const KernelTable& kernels, Device& device, const CpuWeight& w, int64_t rows,
+               int64_t row_bytes, F&& f) {
   const int64_t width = kernels.tile_lanes / kPanel;
   const int64_t tiles = (w.panels() + width - 1) / width;
-  const int64_t blocks = (rows + kTokenBlock - 1) / kTokenBlock;
+  const int64_t fitting = kBlockBytes / row_bytes / kernels.tile_tokens * kernels.tile_tokens;
+  const int64_t most = std::clamp<int64_t>(fitting, 3 * kernels.tile_tokens, kTokenBlock);
+  const int64_t blocks = (rows + most - 1) / most;
   device.pool().parallel_for(tiles * blocks, 1, [&](int64_t begin, int64_t end) {
     for (int64_t item = begin; item < end; ++item) {
       const int64_t first = item / blocks * width, block = item % blocks;
@@ -69,36 +84,36 @@ void for_tiles(const KernelTable& kernels, Device& device, const CpuWeight& w, i
 
 void float_matrix(const KernelTable& kernels, Device& device, Matrix x, const FloatPanels& w,
                   const float* bias, Matrix y) {
-  for_tiles(kernels, device, w, x.rows, [&](int64_t first, int64_t panels, int64_t row, int64_t rows) {
+  for_tiles(kernels, device, w, x.rows, kDepth * 4, [&](int64_t first, int64_t panels, int64_t row,
+                                                        int64_t rows) {
     const int64_t lanes = panels * kPanel;
     float* weights = scratch_of<float>(Scratch::weights, kDepth * kMaxLanes);
     float* sums = scratch_of<float>(Scratch::sums, kTokenBlock * kMaxLanes);
+    const int64_t tiles = (rows + kernels.tile_tokens - 1) / kernels.tile_tokens;
     for (int64_t k = 0; k < w.in; k += kDepth) {
       const int64_t depth = std::min(kDepth, w.in - k);
       for (int64_t p = 0; p < panels; ++p) {
         const std::byte* from = w.panel(first + p) + static_cast<size_t>(k * kPanel) * w.element;
         kernels.widen[w.format](from, depth, weights + p * kPanel, lanes);
       }
-      kernels.product({x.row(row) + k, x.stride, 1, weights, lanes, sums, lanes, rows, lanes, depth,
-                       k > 0 ? 1 : 0});
+      const bool last = k + depth == w.in;
+      for (int64_t tile = 0; tile < tiles; ++tile) {
+        const int64_t t = rows * tile / tiles, count = rows * (tile + 1) / tiles - t;
+        const Matrix to = y.slice_rows(row + t, count);
+        if (last) prefetch_sums(lanes, first * kPanel, to);
+        kernels.product({x.row(row + t) + k, x.stride, 1, weights, lanes, sums + t * lanes, lanes,
+                         count, lanes, depth, k > 0 ? 1 : 0});
+        if (last) store_sums(sums + t * lanes, lanes, first * kPanel, bias, to);
+      }
     }
-    store_sums(sums, lanes, first * kPanel, bias, y.slice_rows(row, rows));
   });
 }
 
-IntRows rows_from(const IntRows& x, const BlockList& blocks, int64_t first) {
-  const int64_t code = first * blocks.units * kUnit, cell = first * blocks.count;
-  return {x.codes + code, x.rest + code, x.scales + cell,
-          x.rest_scales + cell, x.sums + cell, x.rest_sums + cell};
-}
-
 // x as integers, in scratch of the calling thread.
-IntRows quantize_rows(const KernelTable& kernels, Device& device, Matrix x, const BlockList& blocks) {
-  const int64_t codes = x.rows * blocks.units * kUnit, cells = x.rows * blocks.count;
-  auto* at = scratch_of<int16_t>(Scratch::activations, codes * 2 + cells * 8);
-  auto* scales = reinterpret_cast<float*>(at + codes * 2);
-  auto* sums = reinterpret_cast<int32_t*>(scales + cells * 2);
-  const IntRows rows = {at, at + codes, scales, scales + cells, sums, sums + cells};
+IntRows quantize_rows(const KernelTable& kernels, Device& device, Matrix x, const BlockList& blocks,
+                      int planes) {
+  const IntRowsLayout layout(blocks, x.rows, planes);
+  const IntRows rows = layout.at(scratch(Scratch::activations, layout.bytes()));
   for_rows(device, x.rows, x.cols, [&](int64_t begin, int64_t end) {
     for (int64_t t = begin; t < end; ++t) {
       kernels.quantize(x.row(t), blocks, rows_from(rows, blocks, t));
@@ -108,9 +123,9 @@ IntRows quantize_rows(const KernelTable& kernels, Device& device, Matrix x, cons
 }
 
 void quant_vectors(const KernelTable& kernels, Device& device, Matrix x, const QuantPanels& w,
-                   const float* bias, Matrix y) {
+                   const float* bias, Matrix y, int planes) {
   const BlockList blocks = w.blocks();
-  const IntRows rows = quantize_rows(kernels, device, x, blocks);
+  const IntRows rows = quantize_rows(kernels, device, x, blocks, planes);
   stream_panels(device, w, [&](int64_t p) {
     alignas(64) float sums[kVectorRows * kPanel];
     kernels.quant_vector[w.format](w.panel(p), blocks, rows, static_cast<int>(x.rows), sums);
@@ -126,13 +141,16 @@ int32_t end_of_depth(const BlockList& blocks, int32_t first) {
 }
 
 void quant_matrix(const KernelTable& kernels, Device& device, Matrix x, const QuantPanels& w,
-                  const float* bias, Matrix y) {
+                  const float* bias, Matrix y, int planes) {
   const BlockList blocks = w.blocks();
-  const IntRows all = quantize_rows(kernels, device, x, blocks);
-  for_tiles(kernels, device, w, x.rows, [&](int64_t first, int64_t panels, int64_t row, int64_t rows) {
+  const IntRows all = quantize_rows(kernels, device, x, blocks, planes);
+  for_tiles(kernels, device, w, x.rows, all.stride, [&](int64_t first, int64_t panels, int64_t row,
+                                                        int64_t rows) {
     const int64_t lanes = panels * kPanel, tile_rows = kernels.tile_tokens;
-    auto* weights = scratch_of<int32_t>(Scratch::weights, kDepth * kMaxLanes);
-    float* scales = scratch_of<float>(Scratch::partial, kDepth / kUnit * kMaxLanes);
+    auto* weights = scratch_of<int32_t>(Scratch::weights, kDepth / 4 * kMaxLanes);
+    constexpr int64_t kCells = kDepth / kUnit * kMaxLanes;
+    auto* zeros = scratch_of<int32_t>(Scratch::partial, kCells * 2);
+    auto* scales = reinterpret_cast<float*>(zeros + kCells);
     float* sums = scratch_of<float>(Scratch::sums, kTokenBlock * kMaxLanes);
     std::fill_n(sums, rows * lanes, 0.0f);
     const int64_t tiles = (rows + tile_rows - 1) / tile_rows;
@@ -140,32 +158,34 @@ void quant_matrix(const KernelTable& kernels, Device& device, Matrix x, const Qu
       const int32_t end = end_of_depth(blocks, b);
       for (int64_t p = 0; p < panels; ++p) {
         kernels.unpack[w.format](w.panel(first + p), blocks, b, end, weights + p * kPanel,
-                                 scales + p * kPanel, lanes);
+                                 zeros + p * kPanel, scales + p * kPanel, lanes);
       }
       for (int64_t tile = 0; tile < tiles; ++tile) {
-        const int64_t t = rows * tile / tiles, t_end = rows * (tile + 1) / tiles;
-        kernels.int_tile({weights, scales, rows_from(all, blocks, row + t),
-                          static_cast<int>(t_end - t), static_cast<int>(lanes), b, end,
-                          sums + t * lanes},
+        const int64_t t = rows * tile / tiles, count = rows * (tile + 1) / tiles - t;
+        const Matrix to = y.slice_rows(row + t, count);
+        if (end == blocks.count) prefetch_sums(lanes, first * kPanel, to);
+        kernels.int_tile({weights, zeros, scales, rows_from(all, blocks, row + t),
+                          w.format == kInt8 ? 1 : 0, static_cast<int>(count),
+                          static_cast<int>(lanes), b, end, sums + t * lanes},
                          blocks);
+        if (end == blocks.count) store_sums(sums + t * lanes, lanes, first * kPanel, bias, to);
       }
       b = end;
     }
-    store_sums(sums, lanes, first * kPanel, bias, y.slice_rows(row, rows));
   });
 }
 
 }  // namespace
 
 void matmul(const KernelTable& kernels, Device& device, Matrix x, const PackedWeight& w,
-            const float* bias, Matrix y) {
+            const float* bias, Matrix y, int planes) {
   check_matmul(x, w, y);
   if (x.rows == 0) return;
   const auto& weight = static_cast<const CpuWeight&>(w);
   const bool few = x.rows <= kVectorRows;
   if (weight.quantized) {
     const auto& quant = static_cast<const QuantPanels&>(weight);
-    (few ? quant_vectors : quant_matrix)(kernels, device, x, quant, bias, y);
+    (few ? quant_vectors : quant_matrix)(kernels, device, x, quant, bias, y, planes);
   } else {
     const auto& panels = static_cast<const FloatPanels&>(weight);
     (few ? float_vectors : float_matrix)(kernels, device, x, panels, bias, y);

@@ -11,7 +11,7 @@ namespace awq {
 namespace cpu {
 namespace {
 
-#if defined(__x86_64__)
+#if defined(__x86_64__) || defined(__aarch64__)
 template <const KernelTable& kT>
 void set_row_ops(Ops& ops) {
   ops.norm = [](Device& d, const NormArgs& args) { norm(kT, d, args); };
@@ -44,15 +44,15 @@ void set_row_ops(Ops& ops) {
   };
 }
 
-template <const KernelTable& kT>
-Ops make_ops(Device& device) {
+template <const KernelTable& kT, int kPlanes>
+Ops make_ops_of(Device& device) {
   Ops ops;
   ops.device = &device;
   ops.pack_float = pack_float;
   ops.pack_quant = pack_quant;
   ops.embed = embed;
   ops.matmul = [](Device& d, Matrix x, const PackedWeight& w, const float* bias, Matrix y) {
-    matmul(kT, d, x, w, bias, y);
+    matmul(kT, d, x, w, bias, y, kPlanes);
   };
   ops.kv_append = [](Device& d, const KvAppendArgs& args) { kv_append(kT, d, args); };
   ops.attention = [](Device& d, const AttentionArgs& args) { attention(kT, d, args); };
@@ -65,6 +65,11 @@ Ops make_ops(Device& device) {
   set_row_ops<kT>(ops);
   return ops;
 }
+
+template <const KernelTable& kT>
+Ops make_ops(Device& device, int planes) {
+  return planes == 1 ? make_ops_of<kT, 1>(device) : make_ops_of<kT, 2>(device);
+}
 #endif
 
 std::vector<Variant> find_variants() {
@@ -72,8 +77,12 @@ std::vector<Variant> find_variants() {
 #if defined(__x86_64__)
   const CpuFeatures& features = cpu_features();
   if (features.avx2) found.push_back({"avx2", make_ops<kAvx2Table>});
+  if (features.avx_vnni) found.push_back({"avx2", make_ops<kAvxVnniTable>});
   if (features.avx512) found.push_back({"avx512", make_ops<kAvx512Table>});
   if (features.vnni) found.push_back({"avx512", make_ops<kAvx512VnniTable>});
+#elif defined(__aarch64__)
+  found.push_back({"neon", make_ops<kNeonTable>});
+  if (cpu_features().dot_product) found.push_back({"neon", make_ops<kNeonDotTable>});
 #endif
   return found;
 }
@@ -95,14 +104,14 @@ std::vector<std::string_view> cpu_backends() {
   return names;
 }
 
-Result<Ops> make_cpu_ops(Device& device, std::string_view name) {
+Result<Ops> make_cpu_ops(Device& device, std::string_view name, Activations activations) {
   const std::vector<std::string_view> names = cpu_backends();
   if (name == "auto") name = names.back();
   if (name == "scalar") return reference_ops(device);
   const std::span<const cpu::Variant> variants = cpu::variants();
   for (size_t i = variants.size(); i-- > 0;) {
     if (variants[i].name != name) continue;
-    Ops ops = variants[i].make(device);
+    Ops ops = variants[i].make(device, activations == Activations::a8 ? 1 : 2);
     ops.name = variants[i].name;
     return ops;
   }

@@ -10,7 +10,7 @@ namespace awq::cpu {
 namespace {
 
 constexpr size_t kLine = 64;
-constexpr int kPairs = kUnit / 2;
+constexpr int kQuads = kUnit / 4;
 
 size_t round_up(size_t value, size_t to) { return (value + to - 1) / to * to; }
 
@@ -37,26 +37,28 @@ void pack_panels(Device& device, const FloatWeight& weight, FloatPanels& packed)
   });
 }
 
-// The bits of one row in a unit: 16 codes to where cpu/isa/quant_product.inc expects them.
+// The bits of one row in a unit: 16 codes to where cpu/isa/quant_product.inc expects them. A byte of
+// a word holds one input of one quad (8 bits), of two (4 bits) or of all four (2 bits).
 void pack_unit_row(CodeFormat format, const uint8_t* codes, int row, std::byte* unit) {
   const int bits = format == kInt8 ? 8 : format == kInt4 ? 4 : 2;  // of the main plane
-  const int pairs_per_word = 16 / bits;
-  for (int word = 0; word < kPairs / pairs_per_word; ++word) {
-    uint32_t packed = 0;
-    for (int p = 0; p < pairs_per_word; ++p) {
-      const uint8_t* pair = codes + 2 * (word * pairs_per_word + p);
-      const uint32_t mask = (1u << bits) - 1;
-      packed |= (pair[0] & mask) << (bits * p) | (pair[1] & mask) << (16 + bits * p);
+  const int quads_per_word = 8 / bits;
+  const auto mask = static_cast<uint8_t>((1 << bits) - 1);
+  for (int word = 0; word < kQuads / quads_per_word; ++word) {
+    for (int i = 0; i < 4; ++i) {
+      unsigned packed = 0;
+      for (int q = 0; q < quads_per_word; ++q) {
+        packed |= static_cast<unsigned>(codes[4 * (word * quads_per_word + q) + i] & mask) << (bits * q);
+      }
+      unit[static_cast<size_t>(word) * kLine + static_cast<size_t>(row * 4 + i)] =
+          static_cast<std::byte>(packed);
     }
-    std::memcpy(unit + static_cast<size_t>(word) * kLine + static_cast<size_t>(row) * 4, &packed, 4);
   }
   if (format != kInt3) return;
-  uint16_t top = 0;
-  for (int p = 0; p < kPairs; ++p) {
-    top = static_cast<uint16_t>(top | (codes[2 * p] >> 2 & 1) << p |
-                                (codes[2 * p + 1] >> 2 & 1) << (8 + p));
+  for (int i = 0; i < 4; ++i) {  // rows 0-7 in the low halves of bytes, rows 8-15 in the high ones
+    unsigned top = 0;
+    for (int q = 0; q < kQuads; ++q) top |= static_cast<unsigned>(codes[4 * q + i] >> 2 & 1) << q;
+    unit[kLine + static_cast<size_t>(row % 8 * 4 + i)] |= static_cast<std::byte>(top << (row / 8 * 4));
   }
-  std::memcpy(unit + kLine + static_cast<size_t>(row) * 2, &top, 2);
 }
 
 // Cuts each group into blocks of at most kMaxBlock inputs.

@@ -1,6 +1,8 @@
 // The vector words for AVX2 with FMA and F16C. Included inside an unnamed namespace.
 constexpr int kLanes = 8;
 constexpr int kTileTokens = 6;  // 6 x 2 accumulators, 2 weights, 1 activation of 16 registers
+constexpr int kTileVecs = 2;
+constexpr int kMostRows = 4;    // of x against one panel
 
 using F = __m256;
 using I = __m256i;
@@ -80,15 +82,8 @@ inline I set1_int(int32_t x) { return _mm256_set1_epi32(x); }
 inline I load_bytes(const uint8_t* p) {  // to 32 bits
   return _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p)));
 }
-inline I load_shorts(const uint8_t* p) {  // to 32 bits
-  return _mm256_cvtepu16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
-}
-inline I widen_shorts(const int16_t* p) {
-  return _mm256_cvtepi16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
-}
 inline I add_int(I a, I b) { return _mm256_add_epi32(a, b); }
 inline I sub_int(I a, I b) { return _mm256_sub_epi32(a, b); }
-inline I sub_short(I a, I b) { return _mm256_sub_epi16(a, b); }
 inline I mul_int(I a, I b) { return _mm256_mullo_epi32(a, b); }
 inline I max_int(I a, I b) { return _mm256_max_epi32(a, b); }
 inline I bit_and(I a, I b) { return _mm256_and_si256(a, b); }
@@ -110,13 +105,44 @@ inline int32_t largest(I a) {
   s = _mm_max_epi32(s, _mm_shuffle_epi32(s, 0x4E));
   return _mm_cvtsi128_si32(_mm_max_epi32(s, _mm_shuffle_epi32(s, 0xB1)));
 }
-inline void store_shorts(int16_t* p, I v) {
-  const __m128i packed =
+inline void store_bytes(int8_t* p, I v) {
+  const __m128i shorts =
       _mm_packs_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
-  _mm_storeu_si128(reinterpret_cast<__m128i*>(p), packed);
+  _mm_storel_epi64(reinterpret_cast<__m128i*>(p), _mm_packs_epi16(shorts, shorts));
 }
-// Each lane: acc + a.low * b.low + a.high * b.high of signed 16-bit halves.
-inline I dot_pairs(I acc, I a, I b) { return _mm256_add_epi32(acc, _mm256_madd_epi16(a, b)); }
+inline void prefetch(const void* p) { _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T0); }
+
+// Words of the products with codes (quant_product.inc).
+inline I load_codes(const uint8_t* p) { return load_int(p); }
+// Zeros for add_zeros: 128 z and z in the halves of a lane.
+template <int kFormat>
+inline I load_zeros(const uint8_t* p) {
+  const I z = load_bytes(p);
+  return bit_or(z, shift_left(z, 23));
+}
+// What add_zeros takes of a block's sums of bytes, each within 128 * 128.
+inline int32_t minus_sums(int32_t high, int32_t low) {
+  return static_cast<int32_t>(static_cast<uint32_t>(-2 * high) << 16 | (static_cast<uint32_t>(-low) & 0xFFFF));
+}
+// The bits of a unit's third bits for this half of the panel: quad q's at bit q of each byte.
+inline I load_third_bits(const uint8_t* p, int half) { return shift_right(load_int(p), 4 * half); }
+// acc - z * (256 * sum of the high bytes + sum of the low bytes)
+inline I add_zeros(I acc, I zeros, I minus) {
+  return _mm256_add_epi32(acc, _mm256_madd_epi16(zeros, minus));
+}
+#if defined(__AVXVNNI__)
+#define AWQ_DOT_QUADS
+// Each lane: acc + the products of four unsigned with four signed bytes.
+inline I dot_quad(I acc, I codes, I x) {
+  asm("%{vex%} vpdpbusd %2, %1, %0" : "+x"(acc) : "x"(codes), "x"(x));
+  return acc;
+}
+#else
+inline I add_shorts(I a, I b) { return _mm256_add_epi16(a, b); }
+// 16-bit halves of a lane: two products of unsigned with signed bytes each. Saturates.
+inline I dot_bytes(I codes, I x) { return _mm256_maddubs_epi16(codes, x); }
+inline I dot_shorts(I acc, I a, I b) { return _mm256_add_epi32(acc, _mm256_madd_epi16(a, b)); }
+#endif
 
 // Lane i of the result is the sum of v[i].
 inline F sum_each(const F (&v)[kLanes]) {

@@ -1,6 +1,8 @@
 // The vector words for AVX-512 (F, BW, VL, DQ). Included inside an unnamed namespace.
 constexpr int kLanes = 16;
 constexpr int kTileTokens = 12;  // 12 x 2 accumulators, 2 weights, 1 activation of 32 registers
+constexpr int kTileVecs = 2;
+constexpr int kMostRows = 8;     // of x against one panel
 
 using F = __m512;
 using I = __m512i;
@@ -55,15 +57,8 @@ inline I set1_int(int32_t x) { return _mm512_set1_epi32(x); }
 inline I load_bytes(const uint8_t* p) {  // to 32 bits
   return _mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
 }
-inline I load_shorts(const uint8_t* p) {  // to 32 bits
-  return _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
-}
-inline I widen_shorts(const int16_t* p) {
-  return _mm512_cvtepi16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
-}
 inline I add_int(I a, I b) { return _mm512_add_epi32(a, b); }
 inline I sub_int(I a, I b) { return _mm512_sub_epi32(a, b); }
-inline I sub_short(I a, I b) { return _mm512_sub_epi16(a, b); }
 inline I mul_int(I a, I b) { return _mm512_mullo_epi32(a, b); }
 inline I max_int(I a, I b) { return _mm512_max_epi32(a, b); }
 inline I bit_and(I a, I b) { return _mm512_and_si512(a, b); }
@@ -77,19 +72,51 @@ inline I to_int(F a) { return _mm512_cvtps_epi32(a); }
 inline F to_float(I a) { return _mm512_cvtepi32_ps(a); }
 inline int32_t sum(I a) { return _mm512_reduce_add_epi32(a); }
 inline int32_t largest(I a) { return _mm512_reduce_max_epi32(a); }
-inline void store_shorts(int16_t* p, I v) {
-  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_cvtsepi32_epi16(v));  // saturates
+inline void store_bytes(int8_t* p, I v) {
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtepi32_epi8(v));
 }
-// Each lane: acc + a.low * b.low + a.high * b.high of signed 16-bit halves.
-inline I dot_pairs(I acc, I a, I b) {
+inline void prefetch(const void* p) { _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T0); }
+
+// Words of the products with codes (quant_product.inc).
+inline I load_codes(const uint8_t* p) { return load_int(p); }
+// Zeros for add_zeros: 128 z and z in the halves of a lane.
+template <int kFormat>
+inline I load_zeros(const uint8_t* p) {
+  const I z = load_bytes(p);
+  return bit_or(z, shift_left(z, 23));
+}
+// What add_zeros takes of a block's sums of bytes, each within 128 * 128.
+inline int32_t minus_sums(int32_t high, int32_t low) {
+  return static_cast<int32_t>(static_cast<uint32_t>(-2 * high) << 16 | (static_cast<uint32_t>(-low) & 0xFFFF));
+}
+// The bits of a unit's third bits: quad q's at bit q of each byte. 32 bytes hold rows 0-7 in the low
+// halves of bytes, rows 8-15 in the high ones.
+inline I load_third_bits(const uint8_t* p, int) {
+  const I both = _mm512_broadcast_i64x4(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
+  return _mm512_srlv_epi32(both, _mm512_setr_epi32(0, 0, 0, 0, 0, 0, 0, 0, 4, 4, 4, 4, 4, 4, 4, 4));
+}
+// acc - z * (256 * sum of the high bytes + sum of the low bytes)
+inline I add_zeros(I acc, I zeros, I minus) {
 #if defined(__AVX512VNNI__)
-  // Not the intrinsic: around it GCC 12 stores every sum of a large tile in every step.
-  asm("vpdpwssd %2, %1, %0" : "+v"(acc) : "v"(a), "v"(b));
-  return acc;
+  return _mm512_dpwssd_epi32(acc, zeros, minus);
 #else
-  return _mm512_add_epi32(acc, _mm512_madd_epi16(a, b));
+  return _mm512_add_epi32(acc, _mm512_madd_epi16(zeros, minus));
 #endif
 }
+#if defined(__AVX512VNNI__)
+#define AWQ_DOT_QUADS
+// Each lane: acc + the products of four unsigned with four signed bytes.
+inline I dot_quad(I acc, I codes, I x) {
+  // Not the intrinsic: around it GCC 12 stores every sum of a large tile in every step.
+  asm("vpdpbusd %2, %1, %0" : "+v"(acc) : "v"(codes), "v"(x));
+  return acc;
+}
+#else
+inline I add_shorts(I a, I b) { return _mm512_add_epi16(a, b); }
+// 16-bit halves of a lane: two products of unsigned with signed bytes each. Saturates.
+inline I dot_bytes(I codes, I x) { return _mm512_maddubs_epi16(codes, x); }
+inline I dot_shorts(I acc, I a, I b) { return _mm512_add_epi32(acc, _mm512_madd_epi16(a, b)); }
+#endif
 
 // Lane i of the result is the sum of v[i].
 inline F sum_each(const F (&v)[kLanes]) {
