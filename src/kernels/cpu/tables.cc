@@ -48,6 +48,7 @@ template <const KernelTable& kT>
 Ops make_ops(Device& device) {
   Ops ops;
   ops.device = &device;
+  ops.int8_kv = true;
   ops.pack_float = pack_float;
   ops.pack_quant = pack_quant;
   ops.embed = embed;
