@@ -2,6 +2,7 @@
 
 #include "base/format.h"
 #include "kernels/cpu.h"
+#include "kernels/cpu/decode_step.h"
 #include "kernels/cpu/features.h"
 #include "kernels/cpu/launch.h"
 #include "kernels/cpu/weights.h"
@@ -63,6 +64,7 @@ Ops make_ops(Device& device) {
     quadratic_form(kT, d, e, h, losses);
   };
   ops.unscale_gram = unscale_gram;
+  ops.plan_decode = [](Device& d, const DecodeSpec& spec) { return plan_decode(kT, d, spec); };
   set_row_ops<kT>(ops);
   return ops;
 }
