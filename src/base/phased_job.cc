@@ -29,6 +29,7 @@ void PhasedJob::run(PhasedWork& work, int32_t phases) {
 void PhasedJob::thread_main(PhasedWork& work, int32_t phases, int thread) {
   int64_t target = 0;
   for (int32_t phase = 0; phase < phases; ++phase) {
+    if (thread == 0) work.enter(phase);
     const PhaseItems items = work.items(phase);
     target += items.bounds[threads_];
     if (done_.load(std::memory_order_acquire) >= target) continue;  // this thread came late

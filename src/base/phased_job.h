@@ -23,6 +23,8 @@ class PhasedWork {
  public:
   virtual ~PhasedWork() = default;
   virtual PhaseItems items(int32_t phase) = 0;  ///< the same for all threads
+  /// The caller of run() comes to a phase.
+  virtual void enter(int32_t /*phase*/) {}
   /// Before the thread's first items of a phase, while all earlier phases are over and this is not.
   virtual void prepare(int32_t phase, int thread) = 0;
   virtual void work(int32_t phase, int thread, int32_t begin, int32_t end) = 0;

@@ -17,7 +17,7 @@
 namespace awq {
 namespace {
 
-constexpr auto kSpin = std::chrono::microseconds(50);
+constexpr auto kSpin = std::chrono::microseconds(500);
 
 // The processors in this process's affinity mask.
 std::vector<int> allowed_processors() {

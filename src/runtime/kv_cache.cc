@@ -5,13 +5,14 @@
 namespace awq {
 
 Result<DType> kv_cache_dtype(std::string_view name, const Ops& ops) {
+  if (name == "f32") return DType::f32;
   if (name == "f16") return DType::f16;
   if (name != "int8") {
-    return usage_error(cat("--kv-cache-dtype \"", printable(name, 40), "\": choose f16 or int8"));
+    return usage_error(cat("--kv-cache-dtype \"", printable(name, 40), "\": choose f32, f16 or int8"));
   }
   if (ops.int8_kv) return DType::i8;
-  return usage_error(cat("--kv-cache-dtype int8: the \"", ops.name,
-                         "\" backend keeps keys and values as f16 only; leave the option out"));
+  return usage_error(cat("--kv-cache-dtype int8: the ", ops.name,
+                         " backend has no int8 keys and values; choose f16, or --device cpu"));
 }
 
 // Bytes of all codes or numbers, to where the scales begin.

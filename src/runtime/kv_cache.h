@@ -10,7 +10,7 @@
 
 namespace awq {
 
-/// The type of a name on the command line, "f16" or "int8"; usage error for another name, and for a
+/// The type of a name on the command line, "f32", "f16" or "int8"; usage error for another name, and for a
 /// type that `ops` does not take.
 Result<DType> kv_cache_dtype(std::string_view name, const Ops& ops);
 

@@ -13,7 +13,7 @@
 namespace awq::cpu {
 namespace {
 
-constexpr int64_t kFewQueries = 4;
+constexpr int64_t kFewQueries = kVectorRows;  // so that a checked guess gets the bits of a decoded token
 constexpr int64_t kKeyBlock = 64;
 
 int64_t round_up(int64_t value, int64_t to) { return (value + to - 1) / to * to; }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <cstring>
 
 #include "base/phased_job.h"
@@ -106,7 +107,10 @@ class PhasedStep : public DecodeStep, private PhasedWork {
     for (int t = 0; t <= threads_; ++t) {
       attention_bounds_[static_cast<size_t>(t)] = static_cast<int32_t>(int64_t{tasks} * t / threads_);
     }
-    job_.run(*this, static_cast<int32_t>(spec_.layers.size()) * kPhases + 1);
+    const int32_t phases = static_cast<int32_t>(spec_.layers.size()) * kPhases + 1;
+    if (timed_) last_ = Clock::now(), part_ = kOther;
+    job_.run(*this, phases);
+    if (timed_) charge(kOther);
     return {logits_, 1, spec_.vocab};
   }
 
@@ -117,7 +121,33 @@ class PhasedStep : public DecodeStep, private PhasedWork {
     }
   }
 
+  std::vector<StepPart> profile() override {
+    std::vector<StepPart> parts;
+    for (size_t i = 0; i < kParts; ++i) parts.push_back({kPartNames[i], times_[i]});
+    times_.fill(0);
+    timed_ = true;
+    return parts;
+  }
+
  private:
+  using Clock = std::chrono::steady_clock;
+  // The phases of a layer, then these.
+  static constexpr size_t kHead = kPhases, kOther = kPhases + 1, kParts = kPhases + 2;
+  static constexpr std::string_view kPartNames[kParts] = {
+      "norm, q, k, v", "rope, attention", "o", "norm, gate, up", "down", "norm, head", "start, end"};
+
+  // What passed since the last call belongs to the part before.
+  void charge(size_t next) {
+    const auto now = Clock::now();
+    times_[part_] += std::chrono::duration<double>(now - last_).count();
+    last_ = now;
+    part_ = next;
+  }
+
+  void enter(int32_t phase) override {
+    if (timed_) charge(is_head(phase) ? kHead : static_cast<size_t>(kind(phase)));
+  }
+
   // What a thread has to itself.
   struct Own {
     float *normed, *q, *k, *scores;
@@ -318,6 +348,10 @@ class PhasedStep : public DecodeStep, private PhasedWork {
   std::vector<int32_t> attention_bounds_;
   std::unique_ptr<std::atomic<int64_t>[]> parts_done_;  // [kv_heads] parts done of the present layer
   int64_t past_ = 0;
+  bool timed_ = false;
+  size_t part_ = kOther;
+  Clock::time_point last_;
+  std::array<double, kParts> times_ = {};
 };
 
 }  // namespace
