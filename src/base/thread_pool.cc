@@ -12,19 +12,12 @@
 
 #include "base/check.h"
 #include "base/file.h"
+#include "base/pause.h"
 
 namespace awq {
 namespace {
 
-constexpr auto kSpin = std::chrono::microseconds(50);
-
-void pause_cpu() {
-#if defined(__x86_64__)
-  __builtin_ia32_pause();
-#elif defined(__aarch64__)
-  asm volatile("yield");
-#endif
-}
+constexpr auto kSpin = std::chrono::microseconds(500);
 
 // The processors in this process's affinity mask.
 std::vector<int> allowed_processors() {
@@ -106,7 +99,7 @@ void ThreadPool::run_job(Job job, void* context) {
   state_.fetch_and(~kOpen);
   for (int spins = 0; (state_.load(std::memory_order_acquire) & kActive) != 0; ++spins) {
     if (spins < 4096) {
-      pause_cpu();
+      pause_processor();
     } else {
       std::this_thread::yield();  // more threads than processors: let the others finish
     }
@@ -127,7 +120,7 @@ void ThreadPool::worker(int thread) {
       idle_since = std::chrono::steady_clock::now();
       continue;
     }
-    for (int i = 0; i < 64; ++i) pause_cpu();
+    for (int i = 0; i < 64; ++i) pause_processor();
     if (std::chrono::steady_clock::now() - idle_since < kSpin) continue;
     // Any newer job ends the sleep, even one that is over by now: the next is near.
     std::unique_lock lock(mutex_);

@@ -56,8 +56,12 @@ class ThreadPool {
     });
   }
 
-  /// Jobs run so far: one is one barrier.
+  /// Jobs run so far.
   uint64_t jobs() const { return state_.load(std::memory_order_relaxed) >> kGenerationShift; }
+  /// Points so far at which the caller waited for what other threads had begun: the end of every job,
+  /// and those inside of jobs that were reported (base/phased_job.h).
+  uint64_t barriers() const { return jobs() + inner_barriers_; }
+  void count_barriers(uint64_t count) { inner_barriers_ += count; }
 
   /// Processors that this process may use.
   static int available_processors();
@@ -75,6 +79,7 @@ class ThreadPool {
   void worker(int thread);
 
   int size_;
+  uint64_t inner_barriers_ = 0;  // the caller's
   std::vector<std::thread> threads_;
   Job job_ = nullptr;
   void* context_ = nullptr;

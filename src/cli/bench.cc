@@ -3,8 +3,12 @@
 #include <cmath>
 #include <functional>
 
+#include "base/instruction_counter.h"
 #include "base/progress.h"
+#include "cli/bench_report.h"
+#include "cli/generation_options.h"
 #include "cli/verb.h"
+#include "eval/text_protocol.h"
 #include "model/synthetic.h"
 
 namespace awq {
@@ -15,19 +19,12 @@ struct BenchArguments {
   int64_t prompt = 512, tokens = 128, repetitions = 5, batch = 1;
   int64_t depth = 0;
   SyntheticOptions synthetic;
-  std::string protocol = "plain";
+  std::string protocol = "plain", output = "md", kv_cache = "f16", text;
+  DraftOptions draft;
+  bool profile = false;
 };
 
 constexpr int64_t kTinyChatPrompt = 4, kTinyChatTokens = 200;
-
-struct Measurement {
-  std::string test;
-  double tokens_per_second = 0, stddev = 0, bytes_per_token = 0, roof = 0;
-  double ms_per_token = 0;  ///< the median of the runs
-  uint64_t peak = 0;  ///< resident memory before the roof was measured with a buffer of its own
-  std::string plan;   ///< of the backend for a decode step; empty: op by op
-  double gb_per_second() const { return tokens_per_second * bytes_per_token / 1e9; }
-};
 
 double median(std::vector<double> values) {
   std::sort(values.begin(), values.end());
@@ -44,24 +41,28 @@ Measurement measure(std::string test, int64_t tokens, double bytes_per_token, in
   prepare();
   work();
   device.synchronize();
-  const uint64_t peak = peak_rss_bytes();
+  Measurement result;
+  result.peak = peak_rss_bytes();
+  const InstructionCounter instructions;
+  const auto n = static_cast<double>(repetitions), all = n * static_cast<double>(tokens);
   for (int64_t i = 0; i < repetitions; ++i) {
     prepare();
     device.synchronize();
+    const uint64_t barriers = device.pool().barriers(), before = instructions.read();
     const Timer timer;
     work();
     device.synchronize();
     const double seconds = timer.seconds();
+    // Instructions for now; `report` knows the number of weights.
+    result.instructions_per_weight += static_cast<double>(instructions.read() - before) / all;
+    result.barriers_per_token += static_cast<double>(device.pool().barriers() - barriers) / all;
     speeds.push_back(static_cast<double>(tokens) / seconds);
     milliseconds.push_back(1e3 * seconds / static_cast<double>(tokens));
     roofs.push_back(measure_read_roof(device));
   }
-  Measurement result;
   result.test = std::move(test);
   result.bytes_per_token = bytes_per_token;
-  result.peak = peak;
   result.ms_per_token = median(milliseconds);
-  const auto n = static_cast<double>(repetitions);
   for (const double speed : speeds) result.tokens_per_second += speed / n;
   for (const double roof : roofs) result.roof += roof / n;
   for (const double speed : speeds) {
@@ -78,12 +79,13 @@ int64_t decoded_positions(const BenchArguments& options) {
 }
 
 // Of the keys and values that a token reads on average, where there is a context to begin with.
-double key_bytes(const Arch& arch, const BenchArguments& options) {
+double key_bytes(const Arch& arch, const BenchArguments& options, DType kv) {
   if (options.depth == 0) return 0;
   const auto position = static_cast<double>(options.depth) + static_cast<double>(options.tokens) / 2;
   const Sizes& sizes = arch.sizes;
-  return position * 2 * sizeof(uint16_t) *
-         static_cast<double>(sizes.layers * sizes.kv_heads * sizes.head_dim);
+  const auto vector = sizes.head_dim * dtype_info(kv).block_bytes +
+                      (kv == DType::i8 ? static_cast<int64_t>(sizeof(float)) : 0);
+  return position * 2 * static_cast<double>(sizes.layers * sizes.kv_heads * vector);
 }
 
 std::vector<int32_t> prompt_ids(int64_t count, int64_t vocab) {
@@ -105,11 +107,11 @@ void decode_together(Engine& engine, std::vector<KvCache>& caches, int64_t steps
   }
 }
 
-Measurement measure_batch(Engine& engine, const BenchArguments& options, double weights) {
+Measurement measure_batch(Engine& engine, const BenchArguments& options, double weights, DType kv) {
   const auto batch = static_cast<size_t>(options.batch);
   std::vector<KvCache> caches;
   for (size_t i = 0; i < batch; ++i) {
-    caches.emplace_back(engine.device(), engine.model().arch, options.tokens, DType::f16);
+    caches.emplace_back(engine.device(), engine.model().arch, options.tokens, kv);
   }
   return measure(
       cat("tg", options.tokens, "x", batch), options.tokens * options.batch,
@@ -120,12 +122,37 @@ Measurement measure_batch(Engine& engine, const BenchArguments& options, double 
       [&] { decode_together(engine, caches, options.tokens); });
 }
 
-std::vector<Measurement> run(Engine& engine, const BenchArguments& options) {
+Measurement measure_decode(Engine& engine, const BenchArguments& options, double weights, DType kv,
+                           KvCache& cache) {
+  const Arch& arch = engine.model().arch;
+  const bool tinychat = options.protocol == "tinychat";
+  std::vector<int32_t> answers(static_cast<size_t>(options.tokens));
+  const int32_t first = 1 % static_cast<int32_t>(arch.sizes.vocab);
+  const auto before = prompt_ids(tinychat ? kTinyChatPrompt : options.depth, arch.sizes.vocab);
+  const std::string depth = options.depth > 0 ? cat("@d", options.depth) : "";
+  if (options.profile) engine.profile(cache);
+  Measurement result = measure(
+      cat(tinychat ? "tinychat" : "tg", options.tokens, depth), options.tokens,
+      weights + key_bytes(arch, options, kv), options.repetitions, engine.device(),
+      [&] {
+        cache.truncate(0);
+        if (!before.empty()) engine.prefill(cache, before);
+      },
+      [&] { engine.greedy(cache, first, answers); });
+  result.plan = engine.plan_name(cache);
+  if (!options.profile) return result;
+  const auto runs = static_cast<double>((options.repetitions + 1) * options.tokens);
+  for (const StepPart& part : engine.profile(cache)) {
+    result.parts.emplace_back(part.name, 1e3 * part.seconds / runs);
+  }
+  if (result.parts.empty()) say(cat("--profile: ", result.plan_name(), " decoding has no split"));
+  return result;
+}
+
+std::vector<Measurement> run(Engine& engine, const BenchArguments& options, DType kv) {
   const Arch& arch = engine.model().arch;
   const auto weights = static_cast<double>(engine.model().bytes_per_token());
-  const bool tinychat = options.protocol == "tinychat";
-  KvCache cache(engine.device(), arch, std::max(options.prompt, decoded_positions(options)),
-                DType::f16);
+  KvCache cache(engine.device(), arch, std::max(options.prompt, decoded_positions(options)), kv);
   const std::vector<int32_t> ids = prompt_ids(options.prompt, arch.sizes.vocab);
   std::vector<Measurement> results;
   if (options.prompt > 0) {
@@ -137,62 +164,105 @@ std::vector<Measurement> run(Engine& engine, const BenchArguments& options) {
         [&] { engine.logits(engine.prefill(cache, ids)); }));
   }
   if (options.tokens > 0 && options.batch > 1) {
-    results.push_back(measure_batch(engine, options, weights));
+    results.push_back(measure_batch(engine, options, weights, kv));
   } else if (options.tokens > 0) {
-    std::vector<int32_t> answers(static_cast<size_t>(options.tokens));
-    const int32_t first = 1 % static_cast<int32_t>(arch.sizes.vocab);
-    const auto before = prompt_ids(tinychat ? kTinyChatPrompt : options.depth, arch.sizes.vocab);
-    const std::string depth = options.depth > 0 ? cat("@d", options.depth) : "";
-    results.push_back(measure(
-        cat(tinychat ? "tinychat" : "tg", options.tokens, depth), options.tokens,
-        weights + key_bytes(arch, options),
-        options.repetitions, engine.device(),
-        [&] {
-          cache.truncate(0);
-          if (!before.empty()) engine.prefill(cache, before);
-        },
-        [&] { engine.greedy(cache, first, answers); }));
-    results.back().plan = engine.plan_name(cache);
+    results.push_back(measure_decode(engine, options, weights, kv, cache));
   }
   return results;
 }
 
-Status report(Engine& engine, const BenchArguments& options, double load_seconds) {
+// Continues pieces of a real text, each without and with guesses, one after the other.
+Result<std::vector<Measurement>> run_guessed(Session& session, const BenchArguments& options, DType kv) {
+  Engine& engine = session.engine();
+  AWQ_ASSIGN(const std::string text, read_text(options.text, Protocol::plain));
+  AWQ_ASSIGN(const std::vector<TokenId> ids, session.tokenizer().encode(text));
+  const auto prompt = static_cast<size_t>(options.prompt);
+  const auto pieces = static_cast<size_t>(options.repetitions);
+  if (ids.size() < prompt * pieces || prompt == 0) {
+    return usage_error(cat("--text ", printable(options.text), " has ", ids.size(), " tokens, ", pieces,
+                           " prompts of ", prompt, " need more; lower -p or -r"));
+  }
+  KvCache cache(engine.device(), engine.model().arch, options.prompt + options.tokens, kv);
+  AWQ_ASSIGN(const OpenDraft draft,
+             OpenDraft::open(options.draft, session, options.prompt + options.tokens, kv));
+  std::vector<Measurement> results(2);
+  double seconds[2] = {0, 0}, passes = 0, tokens = 0;
+  for (size_t piece = 0; piece < pieces; ++piece) {
+    const auto ids_of = std::span(ids).subspan(ids.size() / pieces * piece, prompt);
+    std::vector<int32_t> answers[2];
+    for (int guessed = 0; guessed < 2; ++guessed) {
+      GenerateOptions generation;
+      generation.max_tokens = options.tokens;
+      generation.drafter = guessed != 0 ? draft.drafter.get() : nullptr;
+      generation.guesses = options.draft.tokens;
+      cache.truncate(0);
+      AWQ_ASSIGN(const Generation done, generate(engine, cache, ids_of, generation));
+      seconds[guessed] += done.decode_seconds;
+      for (const GeneratedToken& token : done.tokens) answers[guessed].push_back(token.id);
+      if (guessed == 0) continue;
+      results[1].guessed += done.guessed;
+      results[1].accepted += done.accepted;
+      passes += static_cast<double>(done.decode_passes);
+      tokens += static_cast<double>(done.decode_tokens);
+    }
+    if (answers[0] != answers[1]) say(cat("piece ", piece, ": the answers differ"));
+  }
+  const double roof = measure_read_roof(engine.device());
+  for (int guessed = 0; guessed < 2; ++guessed) {
+    Measurement& m = results[static_cast<size_t>(guessed)];
+    m.test = cat("text", options.tokens, guessed != 0 ? "+guesses" : "");
+    m.tokens_per_second = tokens / seconds[guessed];
+    m.ms_per_token = 1e3 / m.tokens_per_second;
+    m.roof = roof;
+    m.bytes_per_token = static_cast<double>(engine.model().bytes_per_token()) *
+                        (guessed != 0 ? passes / tokens : 1);
+    m.peak = peak_rss_bytes();
+  }
+  results[0].plan = engine.plan_name(cache);
+  results[1].tokens_per_pass = tokens / passes;
+  results[1].gain = seconds[0] / seconds[1];
+  return results;
+}
+
+Status report(std::vector<Measurement> results, const Engine& engine, const BenchArguments& options,
+              double load_seconds) {
   const Model& model = engine.model();
-  const int64_t context = model.arch.sizes.context;
-  if (options.prompt > context || decoded_positions(options) > context) {
-    return usage_error(cat("-p and -n must fit the model's context of ", context));
+  BenchSubject subject;
+  subject.random = !options.synthetic.shape.empty();
+  subject.model = subject.random ? options.synthetic.shape : options.model.model;
+  subject.device = engine.device().description();
+  subject.backend = model.ops.name;
+  subject.load_seconds = load_seconds;
+  for (Measurement& m : results) {
+    m.instructions_per_weight /= static_cast<double>(parameter_count(model.arch));
   }
-  const std::vector<Measurement> results = run(engine, options);
-  Json list = Json::array();
-  std::string table =
-      "| test | tokens/s | ms/token | GB/s | read roof GB/s | % of roof | plan |\n"
-      "|---|---:|---:|---:|---:|---:|---|\n";
-  for (const Measurement& m : results) {
-    const double percent = 100 * m.gb_per_second() * 1e9 / m.roof;
-    list.push_back({{"test", m.test},
-                    {"plan", m.plan.empty() ? "op by op" : m.plan},
-                    {"tokens_per_second", m.tokens_per_second},
-                    {"ms_per_token", m.ms_per_token},
-                    {"stddev", m.stddev},
-                    {"bytes_per_token", m.bytes_per_token},
-                    {"gb_per_second", m.gb_per_second()},
-                    {"roof_gb_per_second", m.roof / 1e9},
-                    {"percent_of_roof", percent},
-                    {"device", engine.device().description()},
-                    {"backend", model.ops.name},
-                    {"load_seconds", load_seconds},
-                    {"weights", options.synthetic.shape.empty() ? "of the model" : "random"},
-                    {"peak_rss_bytes", results.front().peak}});
-    table += cat("| ", m.test, " | ", fixed(m.tokens_per_second, 1), " ± ", fixed(m.stddev, 1),
-                 " | ", fixed(m.ms_per_token, 3), " | ", fixed(m.gb_per_second(), 2), " | ",
-                 fixed(m.roof / 1e9, 1), " | ", fixed(percent, 1), " | ",
-                 m.plan.empty() ? "op by op" : m.plan, " |\n");
+  const BenchOutput output = options.model.json || options.output == "json" ? BenchOutput::json
+                             : options.output == "csv"                     ? BenchOutput::csv
+                                                                           : BenchOutput::md;
+  return print(bench_report(results, subject, output));
+}
+
+Status run_and_report(Engine& engine, const BenchArguments& options, double load_seconds) {
+  const Arch& arch = engine.model().arch;
+  const int64_t context = arch.sizes.context;
+  // Random weights may be run behind any context, where positions are not looked up in a table.
+  const bool bounded = options.synthetic.shape.empty() || arch.learned_positions;
+  if (bounded && (options.prompt > context || decoded_positions(options) > context)) {
+    return usage_error(cat("-p, -n and --depth must fit the model's context of ", context));
   }
-  if (options.model.json) return print_json(list);
-  const std::string random =
-      options.synthetic.shape.empty() ? "" : cat(options.synthetic.shape, " with random weights, ");
-  return print(cat(random, engine.device().description(), "\n\n", table));
+  AWQ_ASSIGN(const DType kv, kv_cache_dtype(options.kv_cache, engine.model().ops));
+  return report(run(engine, options, kv), engine, options, load_seconds);
+}
+
+Status run_and_report_guesses(Session& session, const BenchArguments& options) {
+  if (options.text.empty()) return usage_error("--draft is measured on real text; give --text FILE");
+  if (options.prompt + options.tokens > session.model().arch.sizes.context) {
+    return usage_error(cat("-p and -n must fit the model's context of ",
+                           session.model().arch.sizes.context));
+  }
+  AWQ_ASSIGN(const DType kv, kv_cache_dtype(options.kv_cache, session.model().ops));
+  AWQ_ASSIGN(const std::vector<Measurement> results, run_guessed(session, options, kv));
+  return report(results, session.engine(), options, session.load_seconds());
 }
 
 Status bench(BenchArguments& options) {
@@ -204,23 +274,29 @@ Status bench(BenchArguments& options) {
     options.prompt = 0;
     options.tokens = kTinyChatTokens;
   }
+  if (!options.draft.draft.empty() &&
+      (options.batch > 1 || options.depth > 0 || options.protocol != "plain" || options.profile)) {
+    return usage_error("--draft continues --text; leave --batch, --depth, --protocol and --profile out");
+  }
   if (options.batch > 1 && options.depth > 0) {
     return usage_error("--depth is for one sequence; leave --batch out");
   }
   if (options.synthetic.shape.empty()) {
     if (options.model.model.empty()) return usage_error("give a MODEL or --synthetic SHAPE");
     AWQ_ASSIGN(Session session, Session::open(options.model.model, options.model.backend));
-    return report(session.engine(), options, session.load_seconds());
+    if (!options.draft.draft.empty()) return run_and_report_guesses(session, options);
+    return run_and_report(session.engine(), options, session.load_seconds());
   }
   if (!options.model.model.empty()) {
     return usage_error("give a MODEL or --synthetic SHAPE, not both");
   }
+  if (!options.draft.draft.empty()) return usage_error("--draft needs a MODEL: random weights say nothing");
   AWQ_ASSIGN(const Backend backend, open_backend(options.model.backend));
   const Timer timer;
   AWQ_ASSIGN(const Model model, make_synthetic_model(options.synthetic, backend.ops));
   const double seconds = timer.seconds();
   Engine engine(model);
-  return report(engine, options, seconds);
+  return run_and_report(engine, options, seconds);
 }
 
 }  // namespace
@@ -264,8 +340,20 @@ void add_bench(CLI::App& app, Outcome& outcome) {
   verb->add_option("-r,--repetitions", options->repetitions, "runs that are averaged")
       ->check(CLI::Range(int64_t{1}, int64_t{1000}))
       ->capture_default_str();
+  verb->add_option("-o,--output", options->output, "table for people (md), or csv or json for scripts")
+      ->check(CLI::IsMember({"md", "csv", "json"}))
+      ->capture_default_str();
+  verb->add_flag("--profile", options->profile, "also split a decoded token's time by part of the step (CPU)");
+  add_kv_cache_option(*verb, options->kv_cache);
+  add_draft_options(*verb, options->draft);
+  verb->add_option("--text", options->text,
+                   "with --draft: continue -r pieces of -p tokens of this text, without and with guesses")
+      ->type_name("FILE");
   verb->footer(
       "Examples:\n  awq bench ./smollm2-awq -p 512 -n 128 -r 5\n"
+      "  awq bench ./smollm2-awq -p 0 --profile\n"
+      "  awq bench ./smollm2-awq --draft ngram --text wiki.test.raw -p 256\n"
+      "  awq bench --synthetic tinyllama-1.1b -p 0 --depth 4000 --kv-cache-dtype int8\n"
       "  awq bench --synthetic llama-2-7b --device cuda");
   verb->callback([options, &outcome] { outcome.status = bench(*options); });
 }

@@ -32,11 +32,13 @@ void on_interrupt(int) {
 
 class Conversation {
  public:
-  Conversation(Session& session, Chat chat, const ChatArguments& options, int64_t context)
+  Conversation(Session& session, Chat chat, const ChatArguments& options, int64_t context, DType kv,
+               Drafter* drafter)
       : session_(session),
         chat_(std::move(chat)),
         options_(options),
-        cache_(session.engine().device(), session.model().arch, context, DType::f16) {
+        drafter_(drafter),
+        cache_(session.engine().device(), session.model().arch, context, kv) {
     reset();
   }
 
@@ -75,6 +77,8 @@ class Conversation {
     };
     GenerateOptions generate_options = options_.generation.runtime(session_.vocabulary());
     generate_options.sampler.seed += turns_++;
+    generate_options.drafter = drafter_;
+    generate_options.before = cached_;
     AWQ_ASSIGN(Generation generation, generate(session_.engine(), cache_, fresh, generate_options,
                                                [&](const GeneratedToken& token) {
                                                  emit(detokenizer.push(token.id));
@@ -98,6 +102,7 @@ class Conversation {
   Session& session_;
   Chat chat_;
   const ChatArguments& options_;
+  Drafter* drafter_;
   KvCache cache_;
   std::vector<TokenId> cached_;  // what the cache holds
   uint64_t turns_ = 0;
@@ -156,7 +161,10 @@ Status chat(const ChatArguments& options) {
                               ? options.generation.context_size
                               : std::min<int64_t>(session.model().arch.sizes.context, 4096);
   AWQ_ASSIGN(const int64_t positions, options.generation.context(session.model().arch, context));
-  Conversation conversation(session, std::move(chat), options, std::min(positions, context));
+  const int64_t capacity = std::min(positions, context);
+  AWQ_ASSIGN(const DType kv, kv_cache_dtype(options.generation.kv_cache, session.model().ops));
+  AWQ_ASSIGN(const OpenDraft draft, OpenDraft::open(options.generation.draft, session, capacity, kv));
+  Conversation conversation(session, std::move(chat), options, capacity, kv, draft.drafter.get());
   std::signal(SIGINT, on_interrupt);
   if (!options.prompt.empty()) return one_shot(conversation, options, options.prompt);
   if (::isatty(STDIN_FILENO) == 0) {

@@ -9,6 +9,7 @@ struct CompareOptions {
   std::string reference;
   ModelOptions model;
   TextOptions text;
+  std::string kv_cache = "f32";
 };
 
 Json compare_json(const CompareResult& result) {
@@ -27,13 +28,14 @@ Json compare_json(const CompareResult& result) {
 
 Status compare(const CompareOptions& options) {
   AWQ_ASSIGN(const Backend backend, open_backend(options.model.backend));
+  AWQ_ASSIGN(const DType kv, kv_cache_dtype(options.kv_cache, backend.ops));
   AWQ_ASSIGN(Session reference, Session::open(options.reference, backend.ops));
   AWQ_ASSIGN(Session model, Session::open(options.model.model, backend.ops));
   AWQ_ASSIGN(const Windows windows,
              prepare_windows(options.text, reference.tokenizer(), reference.model().arch));
   AWQ_ASSIGN(const CompareResult result,
              compare_models(reference.engine(), model.engine(), windows,
-                            window_progress(windows)));
+                            window_progress(windows), kv));
   if (options.model.json) {
     Json json = compare_json(result);
     json["bytes"] = model.checkpoint().file_bytes();
@@ -56,6 +58,7 @@ void add_compare(CLI::App& app, Outcome& outcome) {
   verb->add_option("REFERENCE", options->reference, "the model it was made from")->required();
   add_model_options(*verb, options->model);
   add_text_options(*verb, options->text);
+  add_kv_cache_option(*verb, options->kv_cache);
   verb->footer("Example:\n  awq compare ./SmolLM2-135M ./smollm2-awq --text wiki.test.raw "
                "--protocol wikitext2 --max-windows 16");
   verb->callback([options, &outcome] { outcome.status = compare(*options); });

@@ -41,7 +41,10 @@ Status generate(const GenerateArguments& options) {
   generate_options.logprobs = options.logprobs;
   AWQ_ASSIGN(const int64_t context,
              options.generation.context(session.model().arch, static_cast<int64_t>(prompt.size())));
-  KvCache cache(session.engine().device(), session.model().arch, context, DType::f16);
+  AWQ_ASSIGN(const DType kv, kv_cache_dtype(options.generation.kv_cache, session.model().ops));
+  KvCache cache(session.engine().device(), session.model().arch, context, kv);
+  AWQ_ASSIGN(const OpenDraft draft, OpenDraft::open(options.generation.draft, session, context, kv));
+  generate_options.drafter = draft.drafter.get();
 
   Detokenizer detokenizer(tokenizer);
   std::string text;
@@ -66,7 +69,10 @@ Status generate(const GenerateArguments& options) {
   Json result = {{"text", text},
                  {"ids", ids},
                  {"prompt_ids", prompt},
-                 {"finish_reason", finish_reason_name(generation.finish_reason)}};
+                 {"finish_reason", finish_reason_name(generation.finish_reason)},
+                 {"decode_passes", generation.decode_passes},
+                 {"guessed", generation.guessed},
+                 {"accepted", generation.accepted}};
   if (options.logprobs > 0) result["logprobs"] = logprobs_json(tokenizer, generation);
   return print_json(result);
 }

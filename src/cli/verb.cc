@@ -47,6 +47,13 @@ CLI::Option* add_model_options(CLI::App& verb, ModelOptions& options) {
   return model;
 }
 
+void add_kv_cache_option(CLI::App& verb, std::string& name) {
+  verb.add_option("--kv-cache-dtype", name,
+                  "keys and values of the context: f32, f16, or int8 with a scale for each head and token")
+      ->check(CLI::IsMember({"f32", "f16", "int8"}))
+      ->capture_default_str();
+}
+
 Result<uint64_t> parse_size(std::string_view text) {
   double value = 0;
   const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), value);

@@ -31,6 +31,9 @@ void add_backend_options(CLI::App& verb, BackendOptions& options);
 /// MODEL (returned), the options of the backend, --json.
 CLI::Option* add_model_options(CLI::App& verb, ModelOptions& options);
 
+/// --kv-cache-dtype, with the present value as default; what the backend takes says kv_cache_dtype.
+void add_kv_cache_option(CLI::App& verb, std::string& name);
+
 /// "900MB", "1.5GiB", "2048" (bytes).
 Result<uint64_t> parse_size(std::string_view text);
 

@@ -14,11 +14,11 @@ constexpr int64_t kLogitRows = 64;  // rows of logits held at once: vocabularies
 // Negative log-likelihoods of one model as windows pass.
 class Scorer {
  public:
-  explicit Scorer(Engine& engine) : engine_(engine) {}
+  Scorer(Engine& engine, DType kv) : engine_(engine), kv_(kv) {}
 
   void begin_window(int64_t window) {
     if (!cache_ || cache_->capacity() < window) {
-      cache_.emplace(engine_.device(), engine_.model().arch, window, DType::f32);
+      cache_.emplace(engine_.device(), engine_.model().arch, window, kv_);
     }
     cache_->truncate(0);
     window_ = window;
@@ -66,6 +66,7 @@ class Scorer {
 
  private:
   Engine& engine_;
+  DType kv_;
   std::optional<KvCache> cache_;
   std::vector<double> per_window_;
   int64_t window_ = 0;
@@ -94,10 +95,10 @@ Error not_finite(int64_t window) {
 }  // namespace
 
 Result<PerplexityResult> measure_perplexity(Engine& engine, const Windows& windows,
-                                            const WindowProgress& progress) {
+                                            const WindowProgress& progress, DType kv) {
   AWQ_TRY(check_ids(engine.model(), windows.tokens));
   const Timer timer;
-  Scorer scorer(engine);
+  Scorer scorer(engine, kv);
   std::vector<RowScore> scores(kLogitRows);
   for (int64_t w = 0; w < windows.count; ++w) {
     const std::span<const int32_t> ids = windows[w];
@@ -126,7 +127,7 @@ Result<PerplexityResult> measure_perplexity(Engine& engine, const Windows& windo
 }
 
 Result<CompareResult> compare_models(Engine& reference, Engine& model, const Windows& windows,
-                                     const WindowProgress& progress) {
+                                     const WindowProgress& progress, DType kv) {
   if (reference.model().arch.sizes.vocab != model.model().arch.sizes.vocab) {
     return bad_input(cat("the models have vocabularies of ", reference.model().arch.sizes.vocab,
                          " and ", model.model().arch.sizes.vocab,
@@ -135,7 +136,7 @@ Result<CompareResult> compare_models(Engine& reference, Engine& model, const Win
   AWQ_TRY(check_ids(model.model(), windows.tokens));
   const Timer timer;
   double seconds[2] = {0, 0};
-  Scorer scorers[2] = {Scorer(reference), Scorer(model)};
+  Scorer scorers[2] = {Scorer(reference, DType::f32), Scorer(model, kv)};
   std::vector<double> kl;
   std::vector<RowScore> scores[2] = {std::vector<RowScore>(kLogitRows),
                                      std::vector<RowScore>(kLogitRows)};

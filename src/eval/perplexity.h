@@ -26,12 +26,15 @@ struct CompareResult {
 
 using WindowProgress = std::function<void(int64_t windows_done, double running_ppl)>;
 
-/// Every position of a window but the first is scored, with the window's own context only.
+/// Every position of a window but the first is scored, with the window's own context only, keys and
+/// values kept as `kv`.
 Result<PerplexityResult> measure_perplexity(Engine& engine, const Windows& windows,
-                                            const WindowProgress& progress = {});
+                                            const WindowProgress& progress = {},
+                                            DType kv = DType::f32);
 
-/// Both models see the same ids. Their vocabularies must have the same size.
+/// Both models see the same ids. Their vocabularies must have the same size. `kv`: of the model; the
+/// reference keeps f32.
 Result<CompareResult> compare_models(Engine& reference, Engine& model, const Windows& windows,
-                                     const WindowProgress& progress = {});
+                                     const WindowProgress& progress = {}, DType kv = DType::f32);
 
 }  // namespace awq

@@ -43,6 +43,12 @@ class AttentionOp : public testing::Test {
       memory.emplace_back(bytes);
       KvView view{memory[memory.size() - 2].data(), memory.back().data(), dtype,
                   (total + 3) * c.dim};
+      if (dtype == DType::i8) {
+        for (float** scales : {&view.k_scales, &view.v_scales}) {
+          memory.emplace_back(static_cast<size_t>((total + 3) * c.kv_heads * 4));
+          *scales = reinterpret_cast<float*>(memory.back().data());
+        }
+      }
       Matrix k(const_cast<float*>(kv.data()), total, width);
       Matrix v(const_cast<float*>(kv.data()) + 1000, total, width);
       const Segment all[] = {{0, total, 0, view}};
@@ -72,7 +78,7 @@ TEST_F(AttentionOp, EqualsScalar) {
     for (const auto& [past, count] : c.segments) rows += count, total = std::max(total, past + count);
     const std::vector<float> kv = data.normal(total * c.kv_heads * c.dim + 1000);
     const std::vector<float> q = data.normal(rows * c.heads * c.dim, 2);
-    for (const DType dtype : {DType::f32, DType::f16}) {
+    for (const DType dtype : {DType::f32, DType::f16, DType::i8}) {
       const std::vector<float> want = run(scalar, c, dtype, kv, q, rows);
       for (const Ops& ops : fast_tables(*device)) {
         const std::vector<float> got = run(ops, c, dtype, kv, q, rows);
@@ -109,6 +115,36 @@ TEST_F(AttentionOp, HalvesRoundToNearestEven) {
     ops.kv_append(*device, {{x.data(), 1, dim}, {x.data(), 1, dim}, 1, dim, segment});
     for (size_t i = 0; i < x.size(); ++i) EXPECT_EQ(k[i], float_to_half(x[i])) << ops.name << x[i];
     EXPECT_EQ(k, v);
+  }
+}
+
+// The cache of every table holds the same bits as the scalar one's, whatever the values.
+TEST_F(AttentionOp, CodesOfACacheAreThoseOfTheScalarTable) {
+  const float inf = INFINITY, nan = NAN;
+  for (const int64_t dim : {1, 7, 16, 64, 80}) {
+    for (const float size : {1.0f, 1e-3f, 3e4f, 1e-29f, 1e-31f, 0.0f, 1e38f, inf, -inf, nan}) {
+      std::vector<float> x = data.normal(2 * dim);
+      const float most = std::isfinite(size) ? size : 1;
+      for (float& value : x) value *= most / 4;
+      if (!std::isfinite(size)) x[static_cast<size_t>(dim) - 1] = size;
+      const auto cache = [&](const Ops& ops) {
+        std::vector<int8_t> codes(static_cast<size_t>(4 * dim), 77);
+        std::vector<float> scales(4, -1);
+        const Segment segment[] = {
+            {0, 1, 1, {codes.data(), codes.data() + 2 * dim, DType::i8, 2 * dim, scales.data(),
+                       scales.data() + 2}}};
+        ops.kv_append(*ops.device, {{x.data(), 1, dim}, {x.data() + dim, 1, dim}, 1, dim, segment});
+        std::vector<uint32_t> bits(4);
+        for (size_t i = 0; i < 4; ++i) {
+          std::memcpy(&bits[i], &scales[i], 4);
+          if (std::isnan(scales[i])) bits[i] = 0x7FC00000;
+        }
+        return std::pair(codes, bits);
+      };
+      const auto want = cache(scalar);
+      EXPECT_EQ(want.first[0], 77);  // the position before is left alone
+      for (const Ops& ops : fast_tables(*device)) EXPECT_EQ(cache(ops), want) << ops.name << size;
+    }
   }
 }
 

@@ -36,6 +36,12 @@ struct DecodeSpec {
   std::vector<DecodeLayer> layers;
 };
 
+/// Time that went to a part of the steps.
+struct StepPart {
+  std::string_view name;
+  double seconds = 0;
+};
+
 /// Steps of one sequence with the caches of the spec.
 class DecodeStep {
  public:
@@ -47,6 +53,9 @@ class DecodeStep {
   /// Greedy: appends `token` at `past`, then its argmax, and so on; ids[i] is the argmax after step
   /// i. No host synchronization between the tokens.
   virtual void greedy(int32_t token, int64_t past, std::span<int32_t> ids) = 0;
+  /// What the steps since the last call spent on each of their parts; the first call starts the clock.
+  /// Empty where the backend cannot tell.
+  virtual std::vector<StepPart> profile() { return {}; }
 };
 
 }  // namespace awq

@@ -52,6 +52,12 @@ class Engine {
     return step != nullptr ? step->name() : std::string_view();
   }
 
+  /// DecodeStep::profile of the plan of this cache.
+  std::vector<StepPart> profile(const KvCache& cache) {
+    DecodeStep* step = plan(cache);
+    return step != nullptr ? step->profile() : std::vector<StepPart>();
+  }
+
   /// The values of a matrix without gaps, in host memory; valid until the next call.
   std::span<const float> on_host(Matrix x);
 

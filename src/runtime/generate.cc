@@ -21,26 +21,104 @@ Status check_ids(const Model& model, std::span<const int32_t> ids) {
   return {};
 }
 
+namespace {
+
+// The logits of a token and of the guesses behind it, taken one after the other.
+class Steps {
+ public:
+  Steps(Engine& engine, KvCache& cache, const GenerateOptions& options)
+      : engine_(engine), cache_(cache), drafter_(options.drafter),
+        most_(std::clamp<int64_t>(options.guesses, 1, kMostGuesses)), width_(most_) {}
+
+  // After the prompt, which ends at the cache's length.
+  void begin(Matrix logits) { logits_ = logits; }
+
+  std::span<const float> row() { return engine_.on_host(logits_.slice_rows(row_, 1)); }
+
+  // Goes on with `id`, the last of `history`: false when that takes another pass.
+  bool accept(int32_t id, Generation& result) {
+    if (row_ >= guessed() || fed_[static_cast<size_t>(row_) + 1] != id) return false;
+    ++row_;
+    ++result.accepted;
+    ++result.decode_tokens;
+    return true;
+  }
+
+  // Takes back the guesses that did not come true. Wrong ones cost time: fewer after them, more after a
+  // pass without.
+  void settle() {
+    const int64_t wrong = guessed() - row_;
+    if (wrong > 0) {
+      cache_.truncate(cache_.length() - wrong);
+      width_ = std::max<int64_t>(row_ + 1, width_ / 2);
+      fed_.resize(static_cast<size_t>(row_) + 1);
+    } else if (guessed() > 0) {
+      width_ = std::min(width_ + 1, most_);
+    }
+  }
+
+  // Runs the last token of the text and guesses at up to `left` tokens behind it. The guesses of before
+  // are settled.
+  void pass(std::span<const int32_t> text, int64_t left, Generation& result) {
+    fed_.assign(1, text.back());
+    const int64_t room = std::min({width_, left, cache_.capacity() - cache_.length() - 1});
+    if (drafter_ != nullptr && room > 0) {
+      const auto guesses = drafter_->guess(text, room);
+      fed_.insert(fed_.end(), guesses.begin(), guesses.end());
+    }
+    ++result.decode_passes;
+    ++result.decode_tokens;
+    result.guessed += guessed();
+    row_ = 0;
+    if (fed_.size() == 1) {
+      logits_ = engine_.decode(cache_, fed_[0]);
+    } else {
+      const Feed feed{&cache_, fed_};
+      logits_ = engine_.logits(engine_.forward({&feed, 1}));
+    }
+  }
+
+ private:
+  int64_t guessed() const { return fed_.empty() ? 0 : static_cast<int64_t>(fed_.size()) - 1; }
+
+  Engine& engine_;
+  KvCache& cache_;
+  Drafter* drafter_;
+  int64_t most_, width_;
+  std::vector<int32_t> fed_;  // a token and the guesses
+  Matrix logits_;             // [fed, vocab]
+  int64_t row_ = 0;           // the present one
+};
+
+Status check_options(const Model& model, const KvCache& cache, std::span<const int32_t> prompt,
+                     const GenerateOptions& options) {
+  if (prompt.empty()) return usage_error("the prompt is empty; give at least one token");
+  AWQ_TRY(check_ids(model, prompt));
+  AWQ_TRY(check_sampler_options(options.sampler));
+  const auto room = cache.capacity() - cache.length();
+  if (static_cast<int64_t>(prompt.size()) <= room) return {};
+  return usage_error(cat("the prompt has ", prompt.size(), " tokens, the context has room for ", room,
+                         "; shorten it or raise --context"));
+}
+
+}  // namespace
+
 Result<Generation> generate(Engine& engine, KvCache& cache, std::span<const int32_t> prompt,
                             const GenerateOptions& options,
                             const std::function<bool(const GeneratedToken&)>& on_token) {
-  if (prompt.empty()) return usage_error("the prompt is empty; give at least one token");
-  AWQ_TRY(check_ids(engine.model(), prompt));
-  AWQ_TRY(check_sampler_options(options.sampler));
-  const auto room = cache.capacity() - cache.length();
-  if (static_cast<int64_t>(prompt.size()) > room) {
-    return usage_error(cat("the prompt has ", prompt.size(), " tokens, the context has room for ",
-                           room, "; shorten it or raise --context"));
-  }
+  AWQ_TRY(check_options(engine.model(), cache, prompt, options));
   Generation result;
   Sampler sampler(options.sampler);
   std::vector<int32_t> history(prompt.begin(), prompt.end());
+  std::vector<int32_t> text(options.before.begin(), options.before.end());  // all that was said
+  text.insert(text.end(), prompt.begin(), prompt.end());
+  Steps steps(engine, cache, options);
   Timer timer;
-  Matrix logits = engine.logits(engine.prefill(cache, prompt));
+  steps.begin(engine.logits(engine.prefill(cache, prompt)));
   engine.device().synchronize();
   result.prefill_seconds = timer.seconds();
   while (static_cast<int64_t>(result.tokens.size()) < options.max_tokens) {
-    const std::span<const float> row = engine.on_host(logits);
+    const std::span<const float> row = steps.row();
     AWQ_ASSIGN(const int32_t id, sampler.sample(row, history));
     if (std::find(options.stop_ids.begin(), options.stop_ids.end(), id) !=
         options.stop_ids.end()) {
@@ -54,15 +132,20 @@ Result<Generation> generate(Engine& engine, KvCache& cache, std::span<const int3
     }
     result.tokens.push_back(token);
     history.push_back(id);
+    text.push_back(id);
     if (on_token && !on_token(result.tokens.back())) {
       result.finish_reason = FinishReason::cancelled;
       break;
     }
-    if (static_cast<int64_t>(result.tokens.size()) >= options.max_tokens) break;
+    const int64_t left = options.max_tokens - static_cast<int64_t>(result.tokens.size());
+    if (left <= 0) break;
+    if (steps.accept(id, result)) continue;
+    steps.settle();
     if (cache.length() >= cache.capacity()) break;
-    if (result.decode_passes++ == 0) timer = Timer();
-    logits = engine.decode(cache, history.back());
+    if (result.decode_passes == 0) timer = Timer();
+    steps.pass(text, left - 1, result);
   }
+  steps.settle();
   if (result.decode_passes > 0) result.decode_seconds = timer.seconds();
   return result;
 }

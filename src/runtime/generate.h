@@ -1,4 +1,4 @@
-// Token generation: prefill, then one token at a time.
+// Token generation: prefill, then token by token, or several at a time where guesses come true.
 #pragma once
 
 #include <functional>
@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "runtime/draft.h"
 #include "runtime/engine.h"
 #include "runtime/sampler.h"
 
@@ -16,6 +17,11 @@ struct GenerateOptions {
   SamplerOptions sampler;
   std::vector<int32_t> stop_ids;  ///< end of text; not part of the output
   int64_t logprobs = 0;           ///< alternatives reported with every token
+  /// Makes guesses, or null. Each token is drawn from the model's own logits all the same, so on the
+  /// CPU the same tokens come out.
+  Drafter* drafter = nullptr;
+  std::span<const int32_t> before;  ///< what the cache holds already, for the drafter
+  int64_t guesses = 5;            ///< at most, of one pass: up to kMostGuesses
 };
 
 struct GeneratedToken {
@@ -31,8 +37,10 @@ struct Generation {
   std::vector<GeneratedToken> tokens;
   FinishReason finish_reason = FinishReason::length;
   double prefill_seconds = 0;
-  /// Passes of one token each: the first token comes of the prefill, its successors of one each.
-  int64_t decode_passes = 0;
+  /// The first token comes of the prefill, the others of decode passes: one each, or more where
+  /// guesses came true.
+  int64_t decode_passes = 0, decode_tokens = 0;
+  int64_t guessed = 0, accepted = 0;  ///< tokens
   double decode_seconds = 0;
 };
 

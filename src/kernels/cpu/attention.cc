@@ -3,130 +3,78 @@
 // against blocks of keys with an online softmax; scores are kept transposed (a lane is a query), so
 // that the softmax has no sums across lanes and keys and values are used where they lie.
 #include <algorithm>
-#include <cmath>
 #include <vector>
 
 #include "kernels/check_shapes.h"
+#include "kernels/cpu/head_query.h"
 #include "kernels/cpu/launch.h"
 #include "kernels/cpu/scratch.h"
 
 namespace awq::cpu {
 namespace {
 
-constexpr int64_t kFewQueries = 4;
+constexpr int64_t kFewQueries = kVectorRows;  // so that a checked guess gets the bits of a decoded token
 constexpr int64_t kKeyBlock = 64;
 
 int64_t round_up(int64_t value, int64_t to) { return (value + to - 1) / to * to; }
 
-// The row of `position` in the keys or values of a head.
-const void* kv_row(const KvView& kv, const void* data, int64_t head, int64_t position,
-                   int64_t head_dim) {
-  const int64_t at = head * kv.head_stride + position * head_dim;
-  if (kv.dtype == DType::f32) return static_cast<const float*>(data) + at;
-  return static_cast<const uint16_t*>(data) + at;
-}
-
-// One query position of one kv head, its keys cut into parts.
+// One query position of one kv head, and the place of its first part among all parts.
 struct Decode {
-  const Segment* segment;
-  int64_t query, kv_head;
-  KeyRange keys;
-  int64_t first_part, parts;
+  HeadQuery query;
+  float* out;
+  int64_t first_part;
 };
 
 std::vector<Decode> decode_list(const AttentionArgs& args) {
+  const int64_t group = args.heads / args.kv_heads;
   std::vector<Decode> list;
   int64_t part = 0;
   for (const Segment& segment : args.segments) {
     if (segment.count > kFewQueries) continue;
-    for (int64_t query = 0; query < segment.count; ++query) {
-      const KeyRange keys = visible_keys(args, segment, segment.past + query);
-      const int64_t parts = (keys.end - keys.begin + kPartKeys - 1) / kPartKeys;
-      for (int64_t head = 0; head < args.kv_heads; ++head, part += parts) {
-        list.push_back({&segment, query, head, keys, part, parts});
+    for (int64_t row = 0; row < segment.count; ++row) {
+      HeadQuery query;
+      query.group = group, query.head_dim = args.head_dim;
+      query.kv = &segment.kv;
+      query.position = segment.past + row;
+      query.keys = visible_keys(args, segment, query.position);
+      query.scale = args.scale, query.softcap = args.softcap;
+      for (int64_t head = 0; head < args.kv_heads; ++head, part += query.parts()) {
+        const int64_t column = head * group * args.head_dim;
+        query.q = args.q.row(segment.first + row) + column;
+        query.kv_head = head;
+        query.slopes = args.alibi_slopes.empty() ? nullptr : args.alibi_slopes.data() + head * group;
+        list.push_back({query, args.out.row(segment.first + row) + column, part});
       }
     }
   }
   return list;
 }
 
-// Partial results: [parts] of maximum [group], total [group], sums [group, head_dim].
-struct Partial {
-  float* data;
-  int64_t group, head_dim;
-  int64_t size() const { return round_up(group * (2 + head_dim), 16); }
-  float* largest(int64_t part) const { return data + part * size(); }
-  float* total(int64_t part) const { return largest(part) + group; }
-  float* out(int64_t part) const { return total(part) + group; }
-};
-
-void decode_part(const KernelTable& kernels, const AttentionArgs& args, const Decode& item,
-                 int64_t part, const Partial& partial) {
-  const int64_t group = partial.group, dim = args.head_dim, count = item.keys.end - item.keys.begin;
-  const int64_t begin = item.keys.begin + count * part / item.parts;
-  const int64_t end = item.keys.begin + count * (part + 1) / item.parts;
-  const KvView& kv = item.segment->kv;
-  AttendPart p = {};
-  p.q = args.q.row(item.segment->first + item.query) + item.kv_head * group * dim;
-  p.heads = group, p.head_dim = dim;
-  p.k = kv_row(kv, kv.k, item.kv_head, begin, dim);
-  p.v = kv_row(kv, kv.v, item.kv_head, begin, dim);
-  p.half = kv.dtype == DType::f16 ? 1 : 0;
-  p.keys = end - begin;
-  p.scale = args.scale, p.softcap = args.softcap;
-  p.slopes = args.alibi_slopes.empty() ? nullptr : args.alibi_slopes.data() + item.kv_head * group;
-  p.distance = begin - (item.segment->past + item.query);
-  p.scores = scratch_of<float>(Scratch::attention, group * kPartKeys);
-  p.largest = partial.largest(item.first_part + part);
-  p.total = partial.total(item.first_part + part);
-  p.out = partial.out(item.first_part + part);
-  kernels.attend_part(p);
-}
-
-void merge_parts(const KernelTable& kernels, const AttentionArgs& args, const Decode& item,
-                 const Partial& partial) {
-  const int64_t dim = args.head_dim;
-  float* row = args.out.row(item.segment->first + item.query) + item.kv_head * partial.group * dim;
-  for (int64_t head = 0; head < partial.group; ++head) {
-    float* out = row + head * dim;
-    float largest = -1e30f, total = 0;
-    for (int64_t part = 0; part < item.parts; ++part) {
-      largest = std::max(largest, partial.largest(item.first_part + part)[head]);
-    }
-    std::fill_n(out, dim, 0.0f);
-    for (int64_t part = item.first_part; part < item.first_part + item.parts; ++part) {
-      const float weight = std::exp(partial.largest(part)[head] - largest);
-      total += weight * partial.total(part)[head];
-      float* sums = partial.out(part) + head * dim;
-      if (weight != 1) kernels.scale(sums, weight, dim);
-      kernels.add(sums, out, dim);
-    }
-    kernels.scale(out, 1 / total, dim);
-  }
-}
-
 void decode(const KernelTable& kernels, Device& device, const AttentionArgs& args) {
   const std::vector<Decode> list = decode_list(args);
   if (list.empty()) return;
-  const int64_t parts = list.back().first_part + list.back().parts;
-  Partial partial = {nullptr, args.heads / args.kv_heads, args.head_dim};
-  partial.data = scratch_of<float>(Scratch::partial, parts * partial.size());
+  const int64_t parts = list.back().first_part + list.back().query.parts();
+  PartSums sums = {nullptr, args.heads / args.kv_heads, args.head_dim};
+  sums.data = scratch_of<float>(Scratch::partial, parts * sums.size());
   int64_t keys = 0;
-  for (const Decode& item : list) keys += item.keys.end - item.keys.begin;
+  for (const Decode& item : list) keys += item.query.keys.end - item.query.keys.begin;
   // The cost of a key, in the unit of for_rows: two multiply-adds a value.
-  const int64_t cost = keys * partial.group * args.head_dim / 8 / parts;
+  const int64_t cost = keys * sums.group * args.head_dim / 8 / parts;
   for_rows(device, parts, cost, [&](int64_t begin, int64_t end) {
     auto item = std::upper_bound(list.begin(), list.end(), begin,
                                  [](int64_t part, const Decode& d) { return part < d.first_part; });
     for (int64_t part = begin; part < end; ++part) {
       while (item != list.end() && item->first_part <= part) ++item;
-      decode_part(kernels, args, *(item - 1), part - (item - 1)->first_part, partial);
+      const Decode& of = *(item - 1);
+      attend_part(kernels, of.query, part - of.first_part,
+                  scratch_of<float>(Scratch::attention, of.query.score_count()), sums, part);
     }
   });
   const auto merges = static_cast<int64_t>(list.size());
-  for_rows(device, merges, parts * partial.size() / merges, [&](int64_t begin, int64_t end) {
+  for_rows(device, merges, parts * sums.size() / merges, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
-      merge_parts(kernels, args, list[static_cast<size_t>(i)], partial);
+      const Decode& of = list[static_cast<size_t>(i)];
+      merge_parts(kernels, of.query, sums, of.first_part, of.out);
     }
   });
 }
@@ -172,18 +120,24 @@ QueryBlock make_block(const AttentionArgs& args, const Segment& segment, int64_t
   return b;
 }
 
-// `count` rows as floats, `width` apart: where they lie, or widened and padded into `to`.
-const float* rows_as_floats(const KernelTable& kernels, DType dtype, const void* rows, int64_t count,
-                            int64_t dim, int64_t width, float* to) {
-  if (dtype == DType::f32 && dim == width) return static_cast<const float*>(rows);
+// The keys or values `data` of `count` positions as floats, `width` apart: where they lie, or widened
+// and padded into `to`.
+const float* rows_as_floats(const KernelTable& kernels, const QueryBlock& b, const void* data,
+                            const float* scales, int64_t first, int64_t count, float* to) {
+  const KvView& kv = b.segment->kv;
+  const void* rows = kv_row(kv, data, b.kv_head, first, b.dim);
+  if (kv.dtype == DType::f32 && b.dim == b.width) return static_cast<const float*>(rows);
   for (int64_t i = 0; i < count; ++i) {
-    float* row = to + i * width;
-    if (dtype == DType::f32) {
-      std::copy_n(static_cast<const float*>(rows) + i * dim, dim, row);
+    float* row = to + i * b.width;
+    if (kv.dtype == DType::f32) {
+      std::copy_n(static_cast<const float*>(rows) + i * b.dim, b.dim, row);
+    } else if (kv.dtype == DType::f16) {
+      kernels.halves_to_floats(static_cast<const uint16_t*>(rows) + i * b.dim, b.dim, row);
     } else {
-      kernels.halves_to_floats(static_cast<const uint16_t*>(rows) + i * dim, dim, row);
+      kernels.codes_to_floats(static_cast<const int8_t*>(rows) + i * b.dim,
+                              kv_scale(kv, scales, b.kv_head, first, b.dim)[i], b.dim, row);
     }
-    std::fill(row + dim, row + width, 0.0f);
+    std::fill(row + b.dim, row + b.width, 0.0f);
   }
   return to;
 }
@@ -191,10 +145,8 @@ const float* rows_as_floats(const KernelTable& kernels, DType dtype, const void*
 void attend_keys(const KernelTable& kernels, const AttentionArgs& args, const QueryBlock& b,
                  int64_t first_key, int64_t keys) {
   const KvView& kv = b.segment->kv;
-  const float* k = rows_as_floats(kernels, kv.dtype, kv_row(kv, kv.k, b.kv_head, first_key, b.dim),
-                                  keys, b.dim, b.width, b.k);
-  const float* v = rows_as_floats(kernels, kv.dtype, kv_row(kv, kv.v, b.kv_head, first_key, b.dim),
-                                  keys, b.dim, b.width, b.v);
+  const float* k = rows_as_floats(kernels, b, kv.k, kv.k_scales, first_key, keys, b.k);
+  const float* v = rows_as_floats(kernels, b, kv.v, kv.v_scales, first_key, keys, b.v);
   kernels.product({k, b.width, 1, b.q, b.lanes, b.scores, b.lanes, keys, b.lanes, b.dim, 0});
   SoftmaxBlock block = {};
   block.scores = b.scores, block.keys = keys, block.lanes = b.lanes, block.first_key = first_key;

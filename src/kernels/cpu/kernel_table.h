@@ -75,13 +75,17 @@ struct FloatProduct {
   int accumulate;
 };
 
+enum KvFormat { kKvFloat, kKvHalf, kKvCode };
+
 /// Some keys against one query position of all heads that share a kv head.
 struct AttendPart {
   const float* q;       ///< [heads, head_dim]
   int64_t heads, head_dim;
   const void* k;        ///< [keys, head_dim]
   const void* v;
-  int half;             ///< keys and values are halves, else floats
+  int format;           ///< of keys and values: a KvFormat
+  const float* k_scales;  ///< [keys] of codes
+  const float* v_scales;
   int64_t keys;         ///< <= kPartKeys
   float scale, softcap;
   const float* slopes;  ///< [heads] or null
@@ -142,6 +146,9 @@ struct KernelTable {
   void (*softmax_block)(const SoftmaxBlock&);
   void (*halves_to_floats)(const uint16_t* from, int64_t count, float* to);
   void (*floats_to_halves)(const float* from, int64_t count, uint16_t* to);
+  /// One vector of a KV cache of codes (ops.h, KvView), and back.
+  void (*floats_to_codes)(const float* from, int64_t count, int8_t* to, float* scale);
+  void (*codes_to_floats)(const int8_t* from, float scale, int64_t count, float* to);
 
   void (*norm)(const NormVector&);
   void (*rotate_half)(float* x, int64_t half, const float* cos, const float* sin);

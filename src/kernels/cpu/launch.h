@@ -15,6 +15,13 @@ void attention(const KernelTable& kernels, Device& device, const AttentionArgs& 
 void kv_append(const KernelTable& kernels, Device& device, const KvAppendArgs& args);
 void rope(const KernelTable& kernels, Device& device, const RopeArgs& args);
 
+/// cos and sin [rotary_dim] each of a position, in the form that the kernels of the pairing take;
+/// `args.x` is not looked at.
+void rope_angles(const RopeArgs& args, int32_t position, float* cosines, float* sines);
+/// The heads of one row by angles of rope_angles.
+void rotate(const KernelTable& kernels, const RopeArgs& args, const float* cosines,
+            const float* sines, float* x);
+
 void norm(const KernelTable& kernels, Device& device, const NormArgs& args);
 void add_norm(const KernelTable& kernels, Device& device, Matrix x, Matrix residual,
               const NormArgs& args);

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "kernels/check_shapes.h"
+#include "kernels/cpu/head_query.h"
 #include "kernels/cpu/launch.h"
 #include "kernels/cpu/scratch.h"
 
@@ -18,8 +19,9 @@ void norm_row(const KernelTable& kernels, const NormArgs& args, int64_t t) {
   }
 }
 
-// cos and sin [rotary_dim / 2] of a position, in the form that the kernels of the pairing take.
-void make_angles(const RopeArgs& args, int32_t position, float* cosines, float* sines) {
+}  // namespace
+
+void rope_angles(const RopeArgs& args, int32_t position, float* cosines, float* sines) {
   const int64_t half = args.rotary_dim / 2;
   for (int64_t i = 0; i < half; ++i) {
     const float angle =
@@ -34,7 +36,16 @@ void make_angles(const RopeArgs& args, int32_t position, float* cosines, float* 
   }
 }
 
-}  // namespace
+void rotate(const KernelTable& kernels, const RopeArgs& args, const float* cosines,
+            const float* sines, float* x) {
+  for (int64_t head = 0; head < args.heads; ++head, x += args.head_dim) {
+    if (args.pairing == RopePairing::half) {
+      kernels.rotate_half(x, args.rotary_dim / 2, cosines, sines);
+    } else {
+      kernels.rotate_pairs(x, args.rotary_dim, cosines, sines);
+    }
+  }
+}
 
 void norm(const KernelTable& kernels, Device& device, const NormArgs& args) {
   check_norm(args);
@@ -65,15 +76,8 @@ void rope(const KernelTable& kernels, Device& device, const RopeArgs& args) {
     float* cosines = scratch_of<float>(Scratch::sums, args.rotary_dim * 2);
     float* sines = cosines + args.rotary_dim;
     for (int64_t t = begin; t < end; ++t) {
-      make_angles(args, args.positions[static_cast<size_t>(t)], cosines, sines);
-      for (int64_t head = 0; head < args.heads; ++head) {
-        float* x = args.x.row(t) + head * args.head_dim;
-        if (args.pairing == RopePairing::half) {
-          kernels.rotate_half(x, half, cosines, sines);
-        } else {
-          kernels.rotate_pairs(x, args.rotary_dim, cosines, sines);
-        }
-      }
+      rope_angles(args, args.positions[static_cast<size_t>(t)], cosines, sines);
+      rotate(kernels, args, cosines, sines, args.x.row(t));
     }
   });
 }
@@ -81,20 +85,12 @@ void rope(const KernelTable& kernels, Device& device, const RopeArgs& args) {
 void kv_append(const KernelTable& kernels, Device& device, const KvAppendArgs& args) {
   check_kv_append(args);
   const int64_t dim = args.head_dim;
-  const auto put = [&](const KvView& kv, void* to, int64_t at, const float* from) {
-    if (kv.dtype == DType::f32) {
-      std::copy_n(from, dim, static_cast<float*>(to) + at);
-    } else {
-      kernels.floats_to_halves(from, dim, static_cast<uint16_t*>(to) + at);
-    }
-  };
   for (const Segment& segment : args.segments) {
     for_rows(device, segment.count, args.k.cols, [&](int64_t begin, int64_t end) {
       for (int64_t t = begin; t < end; ++t) {
+        const float *k = args.k.row(segment.first + t), *v = args.v.row(segment.first + t);
         for (int64_t head = 0; head < args.kv_heads; ++head) {
-          const int64_t at = head * segment.kv.head_stride + (segment.past + t) * dim;
-          put(segment.kv, segment.kv.k, at, args.k.row(segment.first + t) + head * dim);
-          put(segment.kv, segment.kv.v, at, args.v.row(segment.first + t) + head * dim);
+          store_kv(kernels, segment.kv, head, segment.past + t, dim, k + head * dim, v + head * dim);
         }
       }
     });

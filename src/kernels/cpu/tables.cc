@@ -2,6 +2,7 @@
 
 #include "base/format.h"
 #include "kernels/cpu.h"
+#include "kernels/cpu/decode_step.h"
 #include "kernels/cpu/features.h"
 #include "kernels/cpu/launch.h"
 #include "kernels/cpu/weights.h"
@@ -48,6 +49,7 @@ template <const KernelTable& kT, int kPlanes>
 Ops make_ops_of(Device& device) {
   Ops ops;
   ops.device = &device;
+  ops.int8_kv = true;
   ops.pack_float = pack_float;
   ops.pack_quant = pack_quant;
   ops.embed = embed;
@@ -62,6 +64,7 @@ Ops make_ops_of(Device& device) {
     quadratic_form(kT, d, e, h, losses);
   };
   ops.unscale_gram = unscale_gram;
+  ops.plan_decode = [](Device& d, const DecodeSpec& spec) { return plan_decode(kT, d, spec); };
   set_row_ops<kT>(ops);
   return ops;
 }

@@ -42,6 +42,22 @@ inline F load_bfloat(const uint16_t* p) {
   return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(bits), 16));
 }
 
+inline F load(const int8_t* p) {
+  return _mm256_cvtepi32_ps(
+      _mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p))));
+}
+inline F load_some(const int8_t* p, int64_t n) {
+  if (n >= 8) return load(p);
+  alignas(8) int8_t padded[8] = {};
+  for (int i = 0; i < n; ++i) padded[i] = p[i];
+  return load(padded);
+}
+inline void store_some(int8_t* p, int64_t n, F v) {  // |v| < 128, to the nearest even
+  alignas(32) int32_t codes[8];
+  _mm256_store_si256(reinterpret_cast<__m256i*>(codes), _mm256_cvtps_epi32(v));
+  for (int i = 0; i < 8 && i < n; ++i) p[i] = static_cast<int8_t>(codes[i]);
+}
+
 inline F add(F a, F b) { return _mm256_add_ps(a, b); }
 inline F sub(F a, F b) { return _mm256_sub_ps(a, b); }
 inline F mul(F a, F b) { return _mm256_mul_ps(a, b); }

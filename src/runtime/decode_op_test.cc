@@ -1,0 +1,121 @@
+// The planned decode step of the CPU tables against the walk over the ops: the same bits.
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <cstdlib>
+#include <cstring>
+#include <new>
+
+#include "kernels/cpu.h"
+#include "kernels/cpu/tables.h"
+#include "runtime/engine.h"
+#include "runtime/shaped_model.h"
+
+// Every allocation of this program goes through here.
+static std::atomic<int64_t> allocations_{0};
+
+[[gnu::noinline]] void* operator new(size_t size) {
+  ++allocations_;
+  if (void* data = std::malloc(size == 0 ? 1 : size)) return data;
+  throw std::bad_alloc();
+}
+[[gnu::noinline]] void operator delete(void* data) noexcept { std::free(data); }
+[[gnu::noinline]] void operator delete(void* data, size_t) noexcept { std::free(data); }
+
+namespace awq {
+namespace {
+
+std::vector<Ops> tables(Device& device) {
+  std::vector<Ops> list;
+  for (const cpu::Variant& variant : cpu::variants()) {
+    list.push_back(variant.make(device));
+    list.back().name = variant.name;
+  }
+  return list;
+}
+
+std::vector<uint32_t> bits(Matrix logits) {
+  std::vector<uint32_t> values(static_cast<size_t>(logits.cols));
+  std::memcpy(values.data(), logits.data, values.size() * sizeof(float));
+  return values;
+}
+
+class DecodeShapes : public testing::TestWithParam<DecoderShape> {
+ protected:
+  int32_t id(int64_t i) const { return static_cast<int32_t>(i * 31 % GetParam().sizes.vocab); }
+
+  // Logits at positions about the borders of the parts that attention is cut in, and their argmax.
+  std::vector<std::vector<uint32_t>> run(const Ops& ops, DType cache_type, bool planned) {
+    const Model model = shaped_model(GetParam(), ops);
+    Engine engine(model);
+    KvCache cache(engine.device(), model.arch, 300, cache_type);
+    EXPECT_EQ(engine.plan_name(cache), "phases");
+    std::vector<std::vector<uint32_t>> all;
+    for (const int64_t from : {0, 254}) {
+      std::vector<int32_t> prompt;
+      for (int64_t i = cache.length(); i < from; ++i) prompt.push_back(id(i));
+      if (!prompt.empty()) engine.prefill(cache, prompt);
+      for (int i = 0; i < 4; ++i) {
+        const int32_t token = id(cache.length() + 3);
+        const Feed feed{&cache, {&token, 1}};
+        all.push_back(bits(planned ? engine.decode(cache, token)
+                                   : engine.logits(engine.forward({&feed, 1}))));
+      }
+    }
+    return all;
+  }
+};
+
+TEST_P(DecodeShapes, EqualsTheWalkWithAnyThreads) {
+  for (const DType cache : {DType::f32, DType::f16, DType::i8}) {
+    const auto two = make_cpu_device(2);
+    const std::vector<Ops> walked = tables(*two);
+    for (size_t i = 0; i < walked.size(); ++i) {
+      const auto want = run(walked[i], cache, false);
+      for (const int threads : {1, 3}) {
+        const auto device = make_cpu_device(threads);
+        ASSERT_EQ(run(tables(*device)[i], cache, true), want)
+            << walked[i].name << " " << dtype_name(cache) << " " << threads;
+      }
+    }
+  }
+}
+
+TEST_P(DecodeShapes, GreedyIsStepAndArgmaxAndAllocatesNothing) {
+  const auto device = make_cpu_device(2);
+  for (const Ops& ops : tables(*device)) {
+    const Model model = shaped_model(GetParam(), ops);
+    Engine engine(model);
+    KvCache cache(*device, model.arch, 300, DType::f16);
+    std::vector<int32_t> answers(250), single;
+    engine.decode(cache, 3);
+    cache.truncate(0);
+    const int64_t before = allocations_.load();
+    ASSERT_GT(before, 0);
+    engine.greedy(cache, 3, answers);
+    EXPECT_EQ(allocations_.load(), before) << ops.name;
+    cache.truncate(0);
+    int32_t token = 3;
+    for (const int32_t want : answers) {
+      ops.argmax(*device, engine.decode(cache, token), &token);
+      ASSERT_EQ(token, want) << ops.name << " " << cache.length();
+    }
+  }
+}
+
+// Sizes: layers, hidden, heads, kv_heads, head_dim, ffn, vocab, context.
+INSTANTIATE_TEST_SUITE_P(
+    Shapes, DecodeShapes,
+    testing::Values(DecoderShape{"smol", {2, 576, 9, 3, 64, 1536, 1000, 1024}, 64, DType::bf16},
+                    DecoderShape{"short_heads", {2, 120, 6, 2, 20, 152, 77, 1024}, 32, DType::f16,
+                                 RopePairing::interleaved, 3},
+                    DecoderShape{"gqa_8", {1, 512, 8, 1, 128, 640, 130, 1024}, 128, DType::u8,
+                                 RopePairing::half, 2},
+                    DecoderShape{"int8", {2, 160, 2, 2, 80, 200, 90, 1024}, 0, DType::u8,
+                                 RopePairing::half, 8},
+                    DecoderShape{"halves", {2, 96, 4, 4, 24, 104, 61, 1024}, 32, DType::f16,
+                                 RopePairing::half, 16}),
+    [](const auto& shape) { return shape.param.name; });
+
+}  // namespace
+}  // namespace awq
