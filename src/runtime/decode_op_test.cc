@@ -28,7 +28,7 @@ namespace {
 std::vector<Ops> tables(Device& device) {
   std::vector<Ops> list;
   for (const cpu::Variant& variant : cpu::variants()) {
-    list.push_back(variant.make(device));
+    list.push_back(variant.make(device, 2));
     list.back().name = variant.name;
   }
   return list;

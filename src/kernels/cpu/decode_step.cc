@@ -160,7 +160,7 @@ class PhasedStep : public DecodeStep, private PhasedWork {
     const int64_t q = spec_.heads * spec_.head_dim, kv = spec_.kv_heads * spec_.head_dim;
     size_t codes = 0;
     for (const Product& p : products_) {
-      for (int i = 0; i < p.count; ++i) codes = std::max(codes, operand_bytes(p.weight(i)));
+      for (int i = 0; i < p.count; ++i) codes = std::max(codes, operand_bytes(kernels_, p.weight(i)));
     }
     const int64_t code_floats = padded(static_cast<int64_t>(codes / sizeof(float)) + 1);
     const HeadQuery query = head_query(0);

@@ -126,6 +126,7 @@ enum CodeFormat { kInt2, kInt3, kInt4, kInt8, kCodeFormats };
 
 struct KernelTable {
   int tile_tokens, tile_lanes;  ///< of the integer tile
+  int planes;                   ///< of bytes that inputs of products with codes are rounded to (IntRows)
 
   // out [rows, 16] = x [rows, in] times a panel [in, 16]; rows <= kVectorRows
   void (*float_vector[kFloatFormats])(const void* panel, int64_t in, const float* x, int64_t x_row,

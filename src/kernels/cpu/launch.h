@@ -7,9 +7,8 @@
 
 namespace awq::cpu {
 
-/// `planes` of bytes that hold an input of a product with codes: 2 (16 bits) or 1.
 void matmul(const KernelTable& kernels, Device& device, Matrix x, const PackedWeight& w,
-            const float* bias, Matrix y, int planes);
+            const float* bias, Matrix y);
 
 void attention(const KernelTable& kernels, Device& device, const AttentionArgs& args);
 void kv_append(const KernelTable& kernels, Device& device, const KvAppendArgs& args);

@@ -110,9 +110,8 @@ void float_matrix(const KernelTable& kernels, Device& device, Matrix x, const Fl
 }
 
 // x as integers, in scratch of the calling thread.
-IntRows quantize_rows(const KernelTable& kernels, Device& device, Matrix x, const BlockList& blocks,
-                      int planes) {
-  const IntRowsLayout layout(blocks, x.rows, planes);
+IntRows quantize_rows(const KernelTable& kernels, Device& device, Matrix x, const BlockList& blocks) {
+  const IntRowsLayout layout(blocks, x.rows, kernels.planes);
   const IntRows rows = layout.at(scratch(Scratch::activations, layout.bytes()));
   for_rows(device, x.rows, x.cols, [&](int64_t begin, int64_t end) {
     for (int64_t t = begin; t < end; ++t) {
@@ -123,9 +122,9 @@ IntRows quantize_rows(const KernelTable& kernels, Device& device, Matrix x, cons
 }
 
 void quant_vectors(const KernelTable& kernels, Device& device, Matrix x, const QuantPanels& w,
-                   const float* bias, Matrix y, int planes) {
+                   const float* bias, Matrix y) {
   const BlockList blocks = w.blocks();
-  const IntRows rows = quantize_rows(kernels, device, x, blocks, planes);
+  const IntRows rows = quantize_rows(kernels, device, x, blocks);
   stream_panels(device, w, [&](int64_t p) {
     alignas(64) float sums[kVectorRows * kPanel];
     kernels.quant_vector[w.format](w.panel(p), blocks, rows, static_cast<int>(x.rows), sums);
@@ -141,9 +140,9 @@ int32_t end_of_depth(const BlockList& blocks, int32_t first) {
 }
 
 void quant_matrix(const KernelTable& kernels, Device& device, Matrix x, const QuantPanels& w,
-                  const float* bias, Matrix y, int planes) {
+                  const float* bias, Matrix y) {
   const BlockList blocks = w.blocks();
-  const IntRows all = quantize_rows(kernels, device, x, blocks, planes);
+  const IntRows all = quantize_rows(kernels, device, x, blocks);
   for_tiles(kernels, device, w, x.rows, all.stride, [&](int64_t first, int64_t panels, int64_t row,
                                                         int64_t rows) {
     const int64_t lanes = panels * kPanel, tile_rows = kernels.tile_tokens;
@@ -178,14 +177,14 @@ void quant_matrix(const KernelTable& kernels, Device& device, Matrix x, const Qu
 }  // namespace
 
 void matmul(const KernelTable& kernels, Device& device, Matrix x, const PackedWeight& w,
-            const float* bias, Matrix y, int planes) {
+            const float* bias, Matrix y) {
   check_matmul(x, w, y);
   if (x.rows == 0) return;
   const auto& weight = static_cast<const CpuWeight&>(w);
   const bool few = x.rows <= kVectorRows;
   if (weight.quantized) {
     const auto& quant = static_cast<const QuantPanels&>(weight);
-    (few ? quant_vectors : quant_matrix)(kernels, device, x, quant, bias, y, planes);
+    (few ? quant_vectors : quant_matrix)(kernels, device, x, quant, bias, y);
   } else {
     const auto& panels = static_cast<const FloatPanels&>(weight);
     (few ? float_vectors : float_matrix)(kernels, device, x, panels, bias, y);

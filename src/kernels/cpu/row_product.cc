@@ -1,17 +1,14 @@
 #include "kernels/cpu/row_product.h"
 
+#include "kernels/cpu/int_rows.h"
+
 namespace awq::cpu {
 
 static const QuantPanels& quant(const CpuWeight& w) { return static_cast<const QuantPanels&>(w); }
 static const FloatPanels& plain(const CpuWeight& w) { return static_cast<const FloatPanels&>(w); }
 
-static size_t code_bytes(const QuantPanels& w) {
-  return static_cast<size_t>(w.blocks().units) * kUnit * sizeof(int16_t);
-}
-
-size_t operand_bytes(const CpuWeight& w) {
-  if (!w.quantized) return 0;
-  return 2 * code_bytes(quant(w)) + 4 * static_cast<size_t>(quant(w).blocks().count) * sizeof(float);
+size_t operand_bytes(const KernelTable& kernels, const CpuWeight& w) {
+  return w.quantized ? IntRowsLayout(quant(w).blocks(), 1, kernels.planes).bytes() : 0;
 }
 
 bool same_operand(const CpuWeight& a, const CpuWeight& b) {
@@ -22,12 +19,7 @@ bool same_operand(const CpuWeight& a, const CpuWeight& b) {
 RowOperand make_operand(const KernelTable& kernels, const CpuWeight& w, const float* x, void* memory) {
   if (!w.quantized) return {x};
   const BlockList blocks = quant(w).blocks();
-  const size_t codes = code_bytes(quant(w)) / sizeof(int16_t);
-  auto* at = static_cast<int16_t*>(memory);
-  auto* scales = reinterpret_cast<float*>(at + 2 * codes);
-  auto* sums = reinterpret_cast<int32_t*>(scales + 2 * blocks.count);
-  const RowOperand operand = {
-      x, {at, at + codes, scales, scales + blocks.count, sums, sums + blocks.count}};
+  const RowOperand operand = {x, IntRowsLayout(blocks, 1, kernels.planes).at(memory)};
   kernels.quantize(x, blocks, operand.codes);
   return operand;
 }

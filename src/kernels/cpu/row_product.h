@@ -13,10 +13,10 @@ struct RowOperand {
 };
 
 /// Memory for the codes of a row of `w`.
-size_t operand_bytes(const CpuWeight& w);
+size_t operand_bytes(const KernelTable& kernels, const CpuWeight& w);
 /// Whether both read the same operand of the same row.
 bool same_operand(const CpuWeight& a, const CpuWeight& b);
-/// The operand of x [in]; codes lie in `memory` of operand_bytes.
+/// The operand of x [in]; codes lie in `memory` of operand_bytes, aligned to 64.
 RowOperand make_operand(const KernelTable& kernels, const CpuWeight& w, const float* x, void* memory);
 /// sums [kPanel] of panel `p`; rows past the end of the weight give what their zeros give.
 void multiply_panel(const KernelTable& kernels, const CpuWeight& w, const RowOperand& operand,

@@ -45,6 +45,17 @@ void set_row_ops(Ops& ops) {
   };
 }
 
+// The same table for other activations.
+template <const KernelTable& kT, int kPlanes>
+const KernelTable& with_planes() {
+  static const KernelTable kTable = [] {
+    KernelTable table = kT;
+    table.planes = kPlanes;
+    return table;
+  }();
+  return kTable;
+}
+
 template <const KernelTable& kT, int kPlanes>
 Ops make_ops_of(Device& device) {
   Ops ops;
@@ -54,7 +65,7 @@ Ops make_ops_of(Device& device) {
   ops.pack_quant = pack_quant;
   ops.embed = embed;
   ops.matmul = [](Device& d, Matrix x, const PackedWeight& w, const float* bias, Matrix y) {
-    matmul(kT, d, x, w, bias, y, kPlanes);
+    matmul(with_planes<kT, kPlanes>(), d, x, w, bias, y);
   };
   ops.kv_append = [](Device& d, const KvAppendArgs& args) { kv_append(kT, d, args); };
   ops.attention = [](Device& d, const AttentionArgs& args) { attention(kT, d, args); };
@@ -64,7 +75,7 @@ Ops make_ops_of(Device& device) {
     quadratic_form(kT, d, e, h, losses);
   };
   ops.unscale_gram = unscale_gram;
-  ops.plan_decode = [](Device& d, const DecodeSpec& spec) { return plan_decode(kT, d, spec); };
+  ops.plan_decode = [](Device& d, const DecodeSpec& spec) { return plan_decode(with_planes<kT, kPlanes>(), d, spec); };
   set_row_ops<kT>(ops);
   return ops;
 }
