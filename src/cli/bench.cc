@@ -232,6 +232,7 @@ Status report(std::vector<Measurement> results, const Engine& engine, const Benc
   subject.model = subject.random ? options.synthetic.shape : options.model.model;
   subject.device = engine.device().description();
   subject.backend = model.ops.name;
+  subject.activations = options.model.backend.activations == Activations::a8 ? "a8" : "a16";
   subject.load_seconds = load_seconds;
   for (Measurement& m : results) {
     m.instructions_per_weight /= static_cast<double>(parameter_count(model.arch));
@@ -316,6 +317,8 @@ void add_bench(CLI::App& app, Outcome& outcome) {
       ->capture_default_str();
   verb->add_option("--group", options->synthetic.group, "of --synthetic: inputs that share a scale")
       ->check(CLI::IsMember(std::vector<int64_t>{32, 64, 128}))
+      ->capture_default_str();
+  verb->add_option("--head-bits", options->synthetic.head_bits, "of --synthetic: bits of the head, 8 or 16")
       ->capture_default_str();
   verb->add_option("--layers", options->synthetic.layers, "of --synthetic: fewer layers")
       ->check(CLI::Range(int64_t{1}, int64_t{1024}));

@@ -20,6 +20,7 @@ Json to_json(const Measurement& m, const BenchSubject& subject, uint64_t peak) {
                {"model", subject.model},
                {"device", subject.device},
                {"backend", subject.backend},
+               {"activations", subject.activations},
                {"load_seconds", subject.load_seconds},
                {"weights", subject.random ? "random" : "of the model"},
                {"peak_rss_bytes", peak}};

@@ -29,7 +29,7 @@ struct Measurement {
 };
 
 struct BenchSubject {
-  std::string model, device, backend;
+  std::string model, device, backend, activations;
   bool random = false;  ///< weights
   double load_seconds = 0;
 };

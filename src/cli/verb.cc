@@ -43,6 +43,16 @@ void add_json_option(CLI::App& verb, bool& json) {
 CLI::Option* add_model_options(CLI::App& verb, ModelOptions& options) {
   CLI::Option* model = add_model_argument(verb, options.model);
   add_backend_options(verb, options.backend);
+  verb.add_option_function<std::string>(
+          "--activations",
+          [&options](const std::string& name) {
+            options.backend.activations = name == "a8" ? Activations::a8 : Activations::a16;
+          },
+          "what a CPU rounds the inputs of integer weights to: a16 (16 bits) or a8 (8 bits: long "
+          "prompts in less time, less exact)")
+      ->type_name("{a16|a8}")
+      ->default_str("a16")
+      ->check(CLI::IsMember({"a16", "a8"}));
   add_json_option(verb, options.json);
   return model;
 }

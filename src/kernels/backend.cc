@@ -9,7 +9,7 @@ namespace {
 
 Result<Backend> cpu_backend(const BackendOptions& options, std::string remark) {
   Backend backend{make_cpu_device(options.threads), {}, std::move(remark)};
-  AWQ_ASSIGN(backend.ops, make_cpu_ops(*backend.device, options.backend));
+  AWQ_ASSIGN(backend.ops, make_cpu_ops(*backend.device, options.backend, options.activations));
   return backend;
 }
 
@@ -26,7 +26,8 @@ Result<Backend> make_backend(const BackendOptions& options) {
   const std::string_view device = options.device;
   if (device == "cpu") return cpu_backend(options, "");
   if (device == "auto") {
-    if (cuda_architectures().empty() || options.backend != "auto") return cpu_backend(options, "");
+    const bool of_cpu = options.backend != "auto" || options.activations != Activations::a16;
+    if (cuda_architectures().empty() || of_cpu) return cpu_backend(options, "");
     const auto devices = cuda_devices();
     if (!devices.ok()) return cpu_backend(options, cat(devices.error().message, "; using the CPU"));
     std::string remark;
@@ -46,6 +47,9 @@ Result<Backend> make_backend(const BackendOptions& options) {
     if (rest.empty() || (rest.front() == ':' && whole && ordinal >= 0)) {
       if (options.backend != "auto") {
         return usage_error("--backend chooses among CPU tables; it does not go with --device cuda");
+      }
+      if (options.activations != Activations::a16) {
+        return usage_error("--activations a8 is for the CPU; it does not go with --device cuda");
       }
       return cuda_backend(options, ordinal);
     }

@@ -10,6 +10,7 @@ struct BackendOptions {
   std::string device = "auto";   ///< auto, cpu, cuda, cuda:N
   int threads = 0;               ///< host threads; 0: as many as the process may use
   std::string backend = "auto";  ///< CPU table: scalar, avx2, avx512; another than auto means the CPU
+  Activations activations = Activations::a16;  ///< of the CPU; a8 means the CPU
   uint64_t max_vram = 0;         ///< bytes of device memory; 0: all there is
 };
 

@@ -144,6 +144,49 @@ TEST_F(MatmulOp, OthersOfABlockWithAnOutlierSurvive) {
   }
 }
 
+// One plane of bytes: within its rounding for any inputs, exact for whole numbers that it holds.
+TEST_F(MatmulOp, EightBitActivations) {
+  const std::vector<Ops> a8 = fast_tables(*device, 1);
+  for (const int bits : {2, 3, 4, 8}) {
+    for (const int64_t group : {32, 64, 0, 40}) {
+      const QuantWeight weight = data.quant_weight(37, 300, {bits, group, false});
+      const auto oracle = scalar.pack_quant(*device, weight);
+      for (const int64_t rows : {1, 3, 8, 9, 40}) {
+        const std::vector<float> x = data.normal(rows * 300);
+        std::vector<float> whole(x.size());
+        for (float& each : whole) each = static_cast<float>(data.integer(-127, 127));
+        for (int64_t i = 0; i < rows * 300; i += 10) whole[static_cast<size_t>(i)] = 127;
+        const std::vector<float> want = run(scalar, *oracle, x, rows);
+        const std::vector<float> want_whole = run(scalar, *oracle, whole, rows);
+        for (const Ops& ops : a8) {
+          const auto packed = ops.pack_quant(*device, weight);
+          const std::string what = cat(ops.name, " ", format_name(weight.format));
+          expect_close(run(ops, *packed, x, rows), want, rows, 2e-2, what);
+          expect_close(run(ops, *packed, whole, rows), want_whole, rows, 1e-5, what + ", whole");
+        }
+      }
+    }
+  }
+}
+
+// Sums of codes are exact and floats are added in one order: the instruction set does not matter.
+TEST_F(MatmulOp, SameBitsOfEveryInstructionSet) {
+  for (const int planes : {1, 2}) {
+    const std::vector<Ops> each = fast_tables(*device, planes);
+    for (const int bits : {2, 3, 4, 8}) {
+      const QuantWeight weight = data.quant_weight(50, 400, {bits, 64, false});
+      for (const int64_t rows : {1, 5, 20}) {
+        const std::vector<float> x = data.normal(rows * 400);
+        std::vector<std::vector<float>> results;
+        for (const Ops& ops : each) {
+          results.push_back(run(ops, *ops.pack_quant(*device, weight), x, rows));
+          EXPECT_EQ(results.back(), results.front()) << ops.name << ", " << bits << " bits";
+        }
+      }
+    }
+  }
+}
+
 // The largest sums that codes and activations can make must not wrap.
 TEST_F(MatmulOp, LargestSumsStayExact) {
   for (const int bits : {2, 3, 4, 8}) {

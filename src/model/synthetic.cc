@@ -141,7 +141,10 @@ class Maker {
 
   LinearWeights linear(const Shape& shape) {
     if (options_.bits == 16) return half(shape);
-    const QuantFormat format{options_.bits, options_.group, false};
+    return linear(shape, {options_.bits, options_.group, false});
+  }
+
+  LinearWeights linear(const Shape& shape, const QuantFormat& format) {
     LinearWeights result;
     result.weight = random_packed_weight(ops_, format, shape[0], shape[1], ++seed_);
     return result;
@@ -179,6 +182,9 @@ Result<Model> make_synthetic_model(const SyntheticOptions& options, const Ops& o
   if (bits != 2 && bits != 3 && bits != 4 && bits != 8 && bits != 16) {
     return usage_error(cat("--bits ", bits, ": choose 2, 3, 4, 8 or 16"));
   }
+  if (options.head_bits != 8 && options.head_bits != 16) {
+    return usage_error(cat("--head-bits ", options.head_bits, ": choose 8 or 16"));
+  }
   Model model;
   AWQ_ASSIGN(model.arch, synthetic_arch(options.shape, options.layers));
   for (const Linear& linear : block_linears(model.arch.block)) {
@@ -191,7 +197,13 @@ Result<Model> make_synthetic_model(const SyntheticOptions& options, const Ops& o
   Maker maker(options, ops);
   const Arch& arch = model.arch;
   model.embed = maker.half(linear_shape(arch, arch.embed));
-  if (!arch.tied_head) model.lm_head = maker.half(linear_shape(arch, arch.lm_head));
+  if (options.head_bits == 8) {  // beside a tied embedding, as quantize writes it
+    const Shape shape = linear_shape(arch, arch.tied_head ? arch.embed : arch.lm_head);
+    model.lm_head = maker.linear(shape, {8, options.group, false});
+    model.arch.tied_head = false;
+  } else if (!arch.tied_head) {
+    model.lm_head = maker.half(linear_shape(arch, arch.lm_head));
+  }
   for (const Norm& n : frame_norms(arch)) {
     (n.slot == Slot::embed_norm ? model.embed_norm : model.final_norm) = maker.norm(arch, n);
   }

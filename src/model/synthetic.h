@@ -11,6 +11,7 @@ struct SyntheticOptions {
   std::string shape;     ///< one of synthetic_shapes()
   int bits = 4;          ///< 2, 3, 4, 8; 16: IEEE halves
   int64_t group = 128;   ///< 0: per channel
+  int head_bits = 16;    ///< of the head: 8, or 16: IEEE halves
   int64_t layers = 0;    ///< 0: as many as the shape has
 };
 
@@ -25,7 +26,7 @@ Result<Arch> synthetic_arch(std::string_view shape, int64_t layers);
 std::unique_ptr<PackedWeight> random_packed_weight(const Ops& ops, const QuantFormat& format,
                                                    int64_t out, int64_t in, uint64_t seed);
 
-/// Usage error for an unknown shape or format. Embedding and head are IEEE halves.
+/// Usage error for an unknown shape or format. The embedding is of IEEE halves.
 Result<Model> make_synthetic_model(const SyntheticOptions& options, const Ops& ops);
 
 }  // namespace awq
