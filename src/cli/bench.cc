@@ -136,9 +136,9 @@ Measurement measure_decode(Engine& engine, const BenchArguments& options, double
       weights + key_bytes(arch, options, kv), options.repetitions, engine.device(),
       [&] {
         // The keys of the context stay from one run to the next.
-        const auto depth = static_cast<int64_t>(before.size());
-        cache.truncate(cache.length() > depth ? depth : 0);
-        if (cache.length() < depth) engine.prefill(cache, before);
+        const auto kept = static_cast<int64_t>(before.size());
+        cache.truncate(cache.length() > kept ? kept : 0);
+        if (cache.length() < kept) engine.prefill(cache, before);
       },
       [&] { engine.greedy(cache, first, answers); });
   result.plan = engine.plan_name(cache);
