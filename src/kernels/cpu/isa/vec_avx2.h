@@ -98,6 +98,12 @@ inline I set1_int(int32_t x) { return _mm256_set1_epi32(x); }
 inline I load_bytes(const uint8_t* p) {  // to 32 bits
   return _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p)));
 }
+inline I load_codes(const int8_t* p, int64_t n) {  // to 16 bits, 0 from n on
+  if (n >= 16) return _mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+  alignas(16) int8_t padded[16] = {};
+  for (int i = 0; i < n; ++i) padded[i] = p[i];
+  return _mm256_cvtepi8_epi16(_mm_load_si128(reinterpret_cast<const __m128i*>(padded)));
+}
 inline I add_int(I a, I b) { return _mm256_add_epi32(a, b); }
 inline I sub_int(I a, I b) { return _mm256_sub_epi32(a, b); }
 inline I mul_int(I a, I b) { return _mm256_mullo_epi32(a, b); }
@@ -121,6 +127,13 @@ inline int32_t largest(I a) {
   s = _mm_max_epi32(s, _mm_shuffle_epi32(s, 0x4E));
   return _mm_cvtsi128_si32(_mm_max_epi32(s, _mm_shuffle_epi32(s, 0xB1)));
 }
+inline void store_shorts(int16_t* p, I v) {
+  const __m128i packed =
+      _mm_packs_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(p), packed);
+}
+// Each lane: acc + a.low * b.low + a.high * b.high of signed 16-bit halves.
+inline I dot_pairs(I acc, I a, I b) { return _mm256_add_epi32(acc, _mm256_madd_epi16(a, b)); }
 inline void store_bytes(int8_t* p, I v) {
   const __m128i shorts =
       _mm_packs_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
@@ -143,9 +156,7 @@ inline int32_t minus_sums(int32_t high, int32_t low) {
 // The bits of a unit's third bits for this half of the panel: quad q's at bit q of each byte.
 inline I load_third_bits(const uint8_t* p, int half) { return shift_right(load_int(p), 4 * half); }
 // acc - z * (256 * sum of the high bytes + sum of the low bytes)
-inline I add_zeros(I acc, I zeros, I minus) {
-  return _mm256_add_epi32(acc, _mm256_madd_epi16(zeros, minus));
-}
+inline I add_zeros(I acc, I zeros, I minus) { return dot_pairs(acc, zeros, minus); }
 #if defined(__AVXVNNI__)
 #define AWQ_DOT_QUADS
 // Each lane: acc + the products of four unsigned with four signed bytes.
@@ -157,7 +168,6 @@ inline I dot_quad(I acc, I codes, I x) {
 inline I add_shorts(I a, I b) { return _mm256_add_epi16(a, b); }
 // 16-bit halves of a lane: two products of unsigned with signed bytes each. Saturates.
 inline I dot_bytes(I codes, I x) { return _mm256_maddubs_epi16(codes, x); }
-inline I dot_shorts(I acc, I a, I b) { return _mm256_add_epi32(acc, _mm256_madd_epi16(a, b)); }
 #endif
 
 // Lane i of the result is the sum of v[i].

@@ -68,6 +68,11 @@ inline I set1_int(int32_t x) { return _mm512_set1_epi32(x); }
 inline I load_bytes(const uint8_t* p) {  // to 32 bits
   return _mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
 }
+inline I load_codes(const int8_t* p, int64_t n) {  // to 16 bits, 0 from n on
+  const __m256i codes = n >= 32 ? _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))
+                                : _mm256_maskz_loadu_epi8((1u << n) - 1, p);
+  return _mm512_cvtepi8_epi16(codes);
+}
 inline I add_int(I a, I b) { return _mm512_add_epi32(a, b); }
 inline I sub_int(I a, I b) { return _mm512_sub_epi32(a, b); }
 inline I mul_int(I a, I b) { return _mm512_mullo_epi32(a, b); }
@@ -83,6 +88,17 @@ inline I to_int(F a) { return _mm512_cvtps_epi32(a); }
 inline F to_float(I a) { return _mm512_cvtepi32_ps(a); }
 inline int32_t sum(I a) { return _mm512_reduce_add_epi32(a); }
 inline int32_t largest(I a) { return _mm512_reduce_max_epi32(a); }
+inline void store_shorts(int16_t* p, I v) {
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_cvtsepi32_epi16(v));  // saturates
+}
+// Each lane: acc + a.low * b.low + a.high * b.high of signed 16-bit halves.
+inline I dot_pairs(I acc, I a, I b) {
+#if defined(__AVX512VNNI__)
+  return _mm512_dpwssd_epi32(acc, a, b);
+#else
+  return _mm512_add_epi32(acc, _mm512_madd_epi16(a, b));
+#endif
+}
 inline void store_bytes(int8_t* p, I v) {
   _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtepi32_epi8(v));
 }
@@ -107,13 +123,7 @@ inline I load_third_bits(const uint8_t* p, int) {
   return _mm512_srlv_epi32(both, _mm512_setr_epi32(0, 0, 0, 0, 0, 0, 0, 0, 4, 4, 4, 4, 4, 4, 4, 4));
 }
 // acc - z * (256 * sum of the high bytes + sum of the low bytes)
-inline I add_zeros(I acc, I zeros, I minus) {
-#if defined(__AVX512VNNI__)
-  return _mm512_dpwssd_epi32(acc, zeros, minus);
-#else
-  return _mm512_add_epi32(acc, _mm512_madd_epi16(zeros, minus));
-#endif
-}
+inline I add_zeros(I acc, I zeros, I minus) { return dot_pairs(acc, zeros, minus); }
 #if defined(__AVX512VNNI__)
 #define AWQ_DOT_QUADS
 // Each lane: acc + the products of four unsigned with four signed bytes.
@@ -126,7 +136,6 @@ inline I dot_quad(I acc, I codes, I x) {
 inline I add_shorts(I a, I b) { return _mm512_add_epi16(a, b); }
 // 16-bit halves of a lane: two products of unsigned with signed bytes each. Saturates.
 inline I dot_bytes(I codes, I x) { return _mm512_maddubs_epi16(codes, x); }
-inline I dot_shorts(I acc, I a, I b) { return _mm512_add_epi32(acc, _mm512_madd_epi16(a, b)); }
 #endif
 
 // Lane i of the result is the sum of v[i].

@@ -38,6 +38,17 @@ inline void store_some(uint16_t* p, int64_t n, F v) {
   vst1_u16(padded, halves);
   for (int i = 0; i < n; ++i) p[i] = padded[i];
 }
+inline F load_some(const int8_t* p, int64_t n) {
+  int8_t padded[8] = {};
+  for (int i = 0; i < 4 && i < n; ++i) padded[i] = p[i];
+  return vcvtq_f32_s32(vmovl_s16(vget_low_s16(vmovl_s8(vld1_s8(padded)))));
+}
+inline F load(const int8_t* p) { return load_some(p, 4); }
+inline void store_some(int8_t* p, int64_t n, F v) {  // |v| < 128, to the nearest even
+  int32_t codes[4];
+  vst1q_s32(codes, vcvtnq_s32_f32(v));
+  for (int i = 0; i < 4 && i < n; ++i) p[i] = static_cast<int8_t>(codes[i]);
+}
 inline F load_bfloat(const uint16_t* p) {
   return vreinterpretq_f32_u32(vshll_n_u16(vld1_u16(p), 16));
 }
@@ -100,6 +111,19 @@ inline I to_int(F a) { return vcvtnq_s32_f32(a); }
 inline F to_float(I a) { return vcvtq_f32_s32(a); }
 inline int32_t sum(I a) { return vaddvq_s32(a); }
 inline int32_t largest(I a) { return vmaxvq_s32(a); }
+inline void store_shorts(int16_t* p, I v) { vst1_s16(p, vqmovn_s32(v)); }
+inline I load_codes(const int8_t* p, int64_t n) {  // to 16 bits, 0 from n on
+  if (n >= 8) return vreinterpretq_s32_s16(vmovl_s8(vld1_s8(p)));
+  int8_t padded[8] = {};
+  for (int i = 0; i < n; ++i) padded[i] = p[i];
+  return vreinterpretq_s32_s16(vmovl_s8(vld1_s8(padded)));
+}
+// Each lane: acc + a.low * b.low + a.high * b.high of signed 16-bit halves.
+inline I dot_pairs(I acc, I a, I b) {
+  const int16x8_t x = vreinterpretq_s16_s32(a), y = vreinterpretq_s16_s32(b);
+  const int32x4_t low = vmull_s16(vget_low_s16(x), vget_low_s16(y));
+  return vaddq_s32(acc, vpaddq_s32(low, vmull_high_s16(x, y)));
+}
 inline void store_bytes(int8_t* p, I v) {
   const int16x4_t shorts = vmovn_s32(v);
   const int8x8_t bytes = vmovn_s16(vcombine_s16(shorts, shorts));
