@@ -15,7 +15,7 @@ Result<std::span<const int32_t>> StudyContext::tokens(int64_t samples) {
   if (samples == 0) samples = settings.samples;
   auto& ids = tokens_[samples];
   if (ids.empty()) {
-    AWQ_ASSIGN(ids, calibration_(samples));
+    AWQ_ASSIGN(ids, calibration_(samples, false));
   }
   return std::span<const int32_t>(ids);
 }
