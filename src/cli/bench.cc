@@ -4,6 +4,7 @@
 #include <functional>
 
 #include "base/progress.h"
+#include "cli/bench_quantize.h"
 #include "cli/verb.h"
 #include "model/synthetic.h"
 
@@ -267,7 +268,10 @@ void add_bench(CLI::App& app, Outcome& outcome) {
   verb->footer(
       "Examples:\n  awq bench ./smollm2-awq -p 512 -n 128 -r 5\n"
       "  awq bench --synthetic llama-2-7b --device cuda");
-  verb->callback([options, &outcome] { outcome.status = bench(*options); });
+  const CLI::App* quantization = add_bench_quantize(*verb, outcome);
+  verb->callback([options, quantization, &outcome] {
+    if (!quantization->parsed()) outcome.status = bench(*options);
+  });
 }
 
 }  // namespace awq
