@@ -380,9 +380,12 @@ Result<Json> choose_bits(const TensorReader& reader, const Ops& ops,
     for (const Slot slot : item.slots) {
       if (expert_place(slot).expert == 0) append_item(names, slot_name(slot));
     }
+    const int bits = options.formats.of(item.layer, item.slots.front())->bits;
+    const auto width = std::find(kBitWidths.begin(), kBitWidths.end(), bits) - kBitWidths.begin();
     chosen.push_back({{"layer", item.layer},
                       {"linears", names},
-                      {"bits", options.formats.of(item.layer, item.slots.front())->bits},
+                      {"bits", bits},
+                      {"loss", item.loss[static_cast<size_t>(width)]},
                       {"losses", item.loss}});
   }
   return Json({{"target_bits_per_weight", target},

@@ -50,6 +50,7 @@ Result<Json> StudyContext::measure_reference() {
   Json row = perplexity_row("FP16", result);
   row["method"] = "FP16";
   row["bits_per_weight"] = 16;
+  row["level"] = true;
   return row;
 }
 
