@@ -1,100 +1,26 @@
-// Writes a checkpoint of random BF16 weights in the shape of a known Llama, to time `awq quantize`
-// where the real weights cannot be had:
+// Writes a checkpoint of random BF16 weights in a known shape, for what needs one on disk (to time
+// quantization alone there is `awq bench quantize`):
 //
 //   random_checkpoint llama-3-8b TOKENIZER_DIR OUT [LAYERS]
 //
 // TOKENIZER_DIR: a model whose tokenizer files are copied; its ids must be below the vocabulary.
-#include <cmath>
+#include "model/random_checkpoint.h"
+
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
-#include <string>
-#include <vector>
-
-#include "base/file.h"
-#include "base/float16.h"
-#include "base/thread_pool.h"
-#include "checkpoint/writer.h"
-#include "model/family.h"
-#include "model/placement.h"
-#include "model/synthetic.h"
 
 namespace awq {
 namespace {
 
-std::vector<TensorDeclaration> tensors_of(const Family& family, const Arch& arch) {
-  constexpr Container kContainer = Container::hugging_face;
-  std::vector<TensorDeclaration> list;
-  const auto add = [&](const std::string& module, const char* part, const Shape& shape) {
-    list.push_back({module + part, DType::bf16, shape});
-  };
-  const auto norm = [&](const Norm& n, int64_t layer) {
-    const Shape shape = norm_module_shape(family, kContainer, arch, n);
-    for (const std::string& module : norm_modules(family, kContainer, arch, n, layer)) {
-      add(module, ".weight", shape);
-      if (n.bias) add(module, ".bias", shape);
-    }
-  };
-  const auto linear = [&](const Linear& l, int64_t layer) {
-    const Shape shape = linear_shape(arch, l);
-    const Placement at = placement(family, kContainer, arch, l.slot, shape[0], layer);
-    if (at.sharers.front() != l.slot) return;  // in a tensor that is there already
-    add(at.module, ".weight", at.stored_shape(shape[1]));
-    if (l.bias) add(at.module, ".bias", {at.stored_rows});
-  };
-  linear(arch.embed, 0);
-  if (!arch.tied_head) linear(arch.lm_head, 0);
-  for (const Linear& l : frame_linears(arch)) linear(l, 0);
-  for (const Norm& n : frame_norms(arch)) norm(n, 0);
-  for (int64_t layer = 0; layer < arch.sizes.layers; ++layer) {
-    for (const Norm& n : block_norms(arch.block)) norm(n, layer);
-    for (const Linear& l : block_linears(arch.block)) linear(l, layer);
-  }
-  return list;
-}
-
-// Norms of ones, biases of zeros; uniform weights, so that a product keeps the size of its input.
-void fill(const TensorDeclaration& tensor, ThreadPool& pool, std::vector<uint16_t>& values) {
-  values.resize(static_cast<size_t>(tensor.shape.elements()));
-  if (tensor.shape.rank() == 1) {
-    std::fill(values.begin(), values.end(),
-              float_to_bfloat(tensor.name.ends_with(".bias") ? 0.0f : 1.0f));
-    return;
-  }
-  const int64_t rows = tensor.shape[0], cols = tensor.shape[1];
-  const auto scale = static_cast<float>(std::sqrt(3.0 / static_cast<double>(cols)) / 32768);
-  const uint64_t seed = std::hash<std::string>()(tensor.name);
-  pool.parallel_for(rows, 16, [&](int64_t begin, int64_t end) {
-    uint64_t state = seed + static_cast<uint64_t>(begin) * 0x9e3779b97f4a7c15u;
-    for (int64_t i = begin * cols; i < end * cols; ++i) {
-      state = state * 6364136223846793005u + 1442695040888963407u;
-      const auto random = static_cast<int32_t>(state >> 48) - 32768;
-      values[static_cast<size_t>(i)] = float_to_bfloat(scale * static_cast<float>(random));
-    }
-  });
-}
-
 Status write(const std::string& shape, const std::filesystem::path& tokenizer,
              const std::string& out, int64_t layers) {
-  AWQ_ASSIGN(const Json json, synthetic_config(shape, layers));
-  const Config config(json, shape);
-  AWQ_ASSIGN(const Family* family, find_family(config));
-  AWQ_ASSIGN(const Arch arch, family->describe(config));
   AWQ_ASSIGN(OutputDirectory directory, OutputDirectory::create(out, true));
   for (const char* name : {"tokenizer.json", "tokenizer_config.json", "generation_config.json"}) {
     std::error_code absent;
     std::filesystem::copy_file(tokenizer / name, directory.file(name), absent);
   }
-  AWQ_TRY(write_file(directory.file("config.json"), dump_json(json, 2) + "\n"));
-  const std::vector<TensorDeclaration> tensors = tensors_of(*family, arch);
-  AWQ_ASSIGN(SafetensorsWriter writer, SafetensorsWriter::create(directory, tensors));
-  ThreadPool pool;
-  std::vector<uint16_t> values;
-  for (const TensorDeclaration& tensor : tensors) {
-    fill(tensor, pool, values);
-    AWQ_TRY(writer.write(tensor.name, values.data(), values.size() * sizeof(uint16_t)));
-  }
-  AWQ_TRY(writer.finish());
+  AWQ_TRY(write_random_checkpoint(shape, layers, directory));
   return directory.commit();
 }
 

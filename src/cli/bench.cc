@@ -5,6 +5,7 @@
 
 #include "base/instruction_counter.h"
 #include "base/progress.h"
+#include "cli/bench_quantize.h"
 #include "cli/bench_report.h"
 #include "cli/generation_options.h"
 #include "cli/verb.h"
@@ -360,7 +361,10 @@ void add_bench(CLI::App& app, Outcome& outcome) {
       "  awq bench ./smollm2-awq --draft ngram --text wiki.test.raw -p 256\n"
       "  awq bench --synthetic tinyllama-1.1b -p 0 --depth 4000 --kv-cache-dtype int8\n"
       "  awq bench --synthetic llama-2-7b --device cuda");
-  verb->callback([options, &outcome] { outcome.status = bench(*options); });
+  const CLI::App* quantization = add_bench_quantize(*verb, outcome);
+  verb->callback([options, quantization, &outcome] {
+    if (!quantization->parsed()) outcome.status = bench(*options);
+  });
 }
 
 }  // namespace awq

@@ -11,7 +11,7 @@ namespace {
 struct EvalArguments {
   ModelOptions model;
   std::string tasks;
-  int64_t limit = 0;
+  int64_t limit = 0, shots = 0;
 };
 
 constexpr std::pair<std::string_view, const char*> kTasks[] = {
@@ -39,10 +39,11 @@ Result<std::string> task_file(const std::string& name) {
   return usage_error(cat("--tasks ", printable(name, 80), ": neither a file nor one of ", task_names()));
 }
 
-Result<Json> run_task(Session& session, const std::string& name, int64_t limit) {
+Result<Json> run_task(Session& session, const std::string& name, int64_t limit, int64_t shots) {
   AWQ_ASSIGN(const std::string path, task_file(name));
   AWQ_ASSIGN(const std::string text, read_file(path));
   AWQ_ASSIGN(std::vector<ChoiceItem> items, parse_choice_items(text, printable(path)));
+  AWQ_TRY(add_shots(items, shots));
   if (limit > 0 && items.size() > static_cast<size_t>(limit)) items.resize(static_cast<size_t>(limit));
   Progress progress(name, static_cast<int64_t>(items.size()));
   AWQ_ASSIGN(const ChoiceResult result,
@@ -52,6 +53,7 @@ Result<Json> run_task(Session& session, const std::string& name, int64_t limit) 
                              }));
   Json json = {{"task", name},
                {"items", result.items},
+               {"shots", shots},
                {"acc", result.accuracy},
                {"acc_stderr", result.accuracy_stderr}};
   if (result.last_word) {
@@ -81,7 +83,7 @@ Status eval(const EvalArguments& options) {
   AWQ_ASSIGN(Session session, Session::open(options.model.model, options.model.backend));
   Json rows = Json::array();
   for (const std::string& name : names) {
-    AWQ_ASSIGN(Json row, run_task(session, name, options.limit));
+    AWQ_ASSIGN(Json row, run_task(session, name, options.limit, options.shots));
     rows.push_back(std::move(row));
   }
   if (options.model.json) return print_json(rows);
@@ -105,6 +107,10 @@ void add_eval(CLI::App& app, Outcome& outcome) {
       ->type_name("NAMES");
   verb->add_option("--limit", options->limit, "the first N items of each task only")
       ->check(CLI::Range(int64_t{1}, int64_t{1} << 40));
+  verb->add_option("--shots", options->shots, "solved examples before each item: the last K of the task")
+      ->check(CLI::Range(int64_t{0}, int64_t{64}))
+      ->type_name("K")
+      ->capture_default_str();
   verb->footer("Example:\n  awq eval ./smollm2-awq --tasks arc_easy,piqa,mine.jsonl --limit 200");
   verb->callback([options, &outcome] { outcome.status = eval(*options); });
 }

@@ -42,8 +42,12 @@ std::string HelpFormatter::make_option_desc(const CLI::Option* option) const {
 
 std::string HelpFormatter::make_usage(const CLI::App* app, std::string name) const {
   std::string line = cat("Usage: ", name);
-  if (!app->get_subcommands(nullptr).empty()) return line + " VERB ...\n";
-  for (const CLI::Option* option : app->get_options()) {
+  const auto options = app->get_options();  // by value
+  const bool positional = std::any_of(options.begin(), options.end(), [](const CLI::Option* option) {
+    return option->get_positional();
+  });
+  if (!positional && !app->get_subcommands(nullptr).empty()) return line + " VERB ...\n";
+  for (const CLI::Option* option : options) {
     if (option->get_positional()) {
       line += cat(" ", option->get_required() ? option->get_name()
                                               : cat("[", option->get_name(), "]"));

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -40,6 +41,7 @@ struct RunOptions {
   std::string directory;            ///< working directory
   double kill_after_seconds = 0;    ///< a signal then; 0: a limit that fails the test
   int kill_signal = SIGKILL;
+  uint64_t largest_file = 0;        ///< bytes that a file may have, as if the disk ended there; 0: no limit
 };
 
 inline pid_t spawn(const std::vector<std::string>& words, const RunOptions& options, int in,
@@ -53,6 +55,11 @@ inline pid_t spawn(const std::vector<std::string>& words, const RunOptions& opti
   ::signal(SIGPIPE, SIG_DFL);
   for (const std::string& entry : options.environment) ::putenv(const_cast<char*>(entry.c_str()));
   if (!options.directory.empty() && ::chdir(options.directory.c_str()) != 0) ::_exit(126);
+  if (options.largest_file > 0) {
+    const rlimit limit{options.largest_file, options.largest_file};
+    ::signal(SIGXFSZ, SIG_IGN);
+    ::setrlimit(RLIMIT_FSIZE, &limit);
+  }
   std::vector<char*> arguments = {const_cast<char*>(AWQ_PROGRAM)};
   for (const std::string& word : words) arguments.push_back(const_cast<char*>(word.c_str()));
   arguments.push_back(nullptr);

@@ -8,6 +8,7 @@
 #include "base/progress.h"
 #include "cli/calibration_text.h"
 #include "cli/verb.h"
+#include "quant/bit_allocation.h"
 #include "quant/plan.h"
 
 namespace awq {
@@ -15,12 +16,14 @@ namespace {
 
 struct QuantizeArguments {
   std::string model, out, method = "awq", group = "auto", search_loss = "hessian", max_ram,
-                          math = "auto", bits = "4", keep, quality = "standard";
+                          math = "auto", bits = "4", keep, quality = "standard", target_size;
+  double target_bpw = 0;
   CalibrationText calibration;
   BackendOptions backend;
   bool symmetric = false, no_clip = false, dry_run = false, json = false, overwrite = false;
   bool reference_groups = false, reference_arithmetic = false, act_order = false;
-  bool resume = false;
+  bool resume = false, duo = false;
+  bool targeted() const { return target_bpw > 0 || !target_size.empty(); }
 };
 
 // --quality best is a way to do awq+gptq.
@@ -52,13 +55,33 @@ Result<QuantizeOptions> quantize_options(const QuantizeArguments& options,
   }
   result.gptq.act_order = options.act_order;
   result.best = options.quality == "best";
+  if (options.duo && !result.scaled()) {
+    return usage_error("--duo is a way to make AWQ's scales; add --method awq or awq+gptq");
+  }
   result.clip = !options.no_clip;
+  result.duo = options.duo;
   result.search_loss = options.search_loss == "module" ? SearchLoss::module : SearchLoss::hessian;
   result.fold.reference_groups = options.reference_groups;
   result.arithmetic = options.reference_arithmetic ? Arithmetic::f16 : Arithmetic::f32;
   result.calibration_length = options.calibration.length;
   AWQ_TRY(check_formats(reader, result.formats));
   return result;
+}
+
+// Bits by linear for --target-bpw or --target-size; the report's "allocation".
+Result<Json> allocate(const QuantizeArguments& options, const OpenCheckpoint& source,
+                      std::span<const TokenId> tokens, const Ops& ops, QuantizeOptions& quantize) {
+  BitTarget target{options.target_bpw, 0};
+  if (!options.target_size.empty()) {
+    AWQ_ASSIGN(target.bytes, parse_size(options.target_size));
+  }
+  Progress progress("measuring bit widths, layer", source.reader->arch().sizes.layers);
+  AWQ_ASSIGN(Json allocation,
+             choose_bits(*source.reader, ops, tokens, target, quantize,
+                         [&](const QuantizeProgress& layer) { progress.update(layer.layer); }));
+  say(cat(quantize.formats.name(), ": ",
+          fixed(quantize.formats.bits_per_weight(source.reader->arch()), 3), " bits per weight"));
+  return allocation;
 }
 
 // Refuses a run that would not fit, before any work.
@@ -79,7 +102,11 @@ Json options_json(const QuantizeArguments& options, const QuantizeOptions& quant
                {"group", format.group},
                {"symmetric", format.symmetric},
                {"format", quantize.formats.name()}};
-  if (!quantize.formats.uniform() || quantize.formats.head()) {
+  if (options.targeted()) {
+    if (options.target_bpw > 0) json["target_bpw"] = options.target_bpw;
+    if (!options.target_size.empty()) json["target_size"] = options.target_size;
+    json["keep"] = options.keep;
+  } else if (!quantize.formats.uniform() || quantize.formats.head()) {
     json["bits_of"] = options.bits;
     json["keep"] = options.keep;
   }
@@ -90,6 +117,7 @@ Json options_json(const QuantizeArguments& options, const QuantizeOptions& quant
   if (quantize.scaled()) {
     json["clip"] = quantize.clip;
     json["grid"] = quantize.grid;
+    json["duo"] = quantize.duo;
     json["search_loss"] = options.search_loss;
     json["reference_groups"] = options.reference_groups;
   }
@@ -180,6 +208,18 @@ void say_starved(const Json& starved) {
           names, starved.size() > kNamed ? ", ..." : "", "; calibrate on more text"));
 }
 
+Status check_target(const CLI::App& verb, const QuantizeArguments& options,
+                    const QuantizeOptions& quantize) {
+  if (verb.count("--bits") > 0 || (options.target_bpw > 0 && !options.target_size.empty())) {
+    return usage_error("--bits, --target-bpw and --target-size exclude each other");
+  }
+  if (options.dry_run || !quantize.calibrated()) {
+    return usage_error("a target needs calibration text to measure losses on: not with --dry-run or "
+                       "--method rtn");
+  }
+  return {};
+}
+
 Status quantize(const CLI::App& verb, QuantizeArguments& options) {
   const Timer timer;
   AWQ_ASSIGN(const OpenCheckpoint source, OpenCheckpoint::open(options.model));
@@ -194,7 +234,8 @@ Status quantize(const CLI::App& verb, QuantizeArguments& options) {
                            options.method, " out"));
   }
   if (method_of(options) != "rtn") AWQ_TRY(fit_to_context(verb, arch, options.calibration));
-  AWQ_ASSIGN(const QuantizeOptions quantize, quantize_options(options, *source.reader));
+  AWQ_ASSIGN(QuantizeOptions quantize, quantize_options(options, *source.reader));
+  if (options.targeted()) AWQ_TRY(check_target(verb, options, quantize));
   const bool calibrated = quantize.calibrated();
   AWQ_ASSIGN(const Backend backend, open_backend(options.backend));
   Device* device = backend.device.get();
@@ -207,6 +248,9 @@ Status quantize(const CLI::App& verb, QuantizeArguments& options) {
   QuantizePlan plan =
       plan_quantize(*source.reader, quantize, calibrated ? wanted : 0, device->pool().size());
   if (calibrated) plan_calibration_text(*source.reader, options.calibration, plan);
+  if (options.targeted()) {
+    plan.peak_bytes += with_allocator_slack(bit_choice_bytes(*source.reader, quantize));
+  }
   AWQ_TRY(check_memory(options, plan));
   if (options.dry_run) return dry_run(options, quantize, plan, arch, ops);
   if (options.out.empty()) return usage_error("-o OUT is required: the directory to write");
@@ -227,6 +271,10 @@ Status quantize(const CLI::App& verb, QuantizeArguments& options) {
     const Timer text_timer;
     AWQ_ASSIGN(tokens, calibration_tokens(source, options.calibration, ops));
     text_seconds = text_timer.seconds();
+  }
+  Json allocation;
+  if (options.targeted()) {
+    AWQ_ASSIGN(allocation, allocate(options, source, tokens, ops, quantize));
   }
   const Interruptible interruptible;
   Result<Json> made = [&] {
@@ -259,6 +307,7 @@ Status quantize(const CLI::App& verb, QuantizeArguments& options) {
                  {"output_bytes", output_bytes},
                  {"peak_rss_bytes", peak_rss_bytes()},
                  {"backend", ops.name}};
+  if (!allocation.is_null()) result["allocation"] = allocation;
   for (const auto& [key, value] : report.items()) result[key] = value;
   AWQ_TRY(write_file(output.file("quantization_report.json"), dump_json(result, 1) + "\n"));
   AWQ_TRY(output.commit());
@@ -291,6 +340,13 @@ void add_quantize(CLI::App& app, Outcome& outcome) {
   verb->add_option("--bits", options->bits,
                    "bits of a weight: 2, 3, 4 or 8, or by linear: down=4,0.*=8,lm_head=8,*=3")
       ->capture_default_str();
+  verb->add_option("--target-bpw", options->target_bpw,
+                   "bits by linear to at most this many bits per weight, scales and zeros included")
+      ->check(CLI::Range(1.0, 16.0))
+      ->type_name("BITS");
+  verb->add_option("--target-size", options->target_size,
+                   "bits by linear to at most this size of all tensors, e.g. 1.5GiB")
+      ->type_name("SIZE");
   verb->add_option("--keep", options->keep, "linears that stay in float, such as 0.down,v")
       ->type_name("NAMES");
   verb->add_flag("--act-order", options->act_order,
@@ -302,6 +358,8 @@ void add_quantize(CLI::App& app, Outcome& outcome) {
   verb->add_flag("--sym", options->symmetric, "symmetric: no zero points");
   add_calibration_options(*verb, options->calibration);
   verb->add_flag("--no-clip", options->no_clip, "no clip search");
+  verb->add_flag("--duo", options->duo,
+                 "scales from activations and weights, as AutoAWQ's duo scaling");
   verb->add_option("--search-loss", options->search_loss,
                    "hessian: each linear's output error; module: the reference's (slow)")
       ->check(CLI::IsMember({"hessian", "module"}))

@@ -188,6 +188,74 @@ TEST_F(Refusals, DryRunWritesNothingAndMaxRamIsEnforced) {
                  {"--max-ram", "19.1 MiB"});
 }
 
+// What a limit lets through stays below it; what is refused is refused before any work.
+TEST_F(Refusals, RunsStayBelowTheirMaxRam) {
+  for (const char* samples : {"8", "64", "512"}) {
+    std::vector<std::string> words = {"quantize", path("model"), "-o", path("limited"), "--calib",
+                                      path("text.txt"), "--calib-samples", samples,
+                                      "--calib-length", "64", "--overwrite", "--json"};
+    std::vector<std::string> dry = words;
+    dry.push_back("--dry-run");
+    const auto plan = parse_json(run_awq(dry).out, "stdout");
+    ASSERT_TRUE(plan.ok());
+    const auto limit = (*plan)["peak_rss_bytes"].get<uint64_t>();
+    words.insert(words.end(), {"--max-ram", cat(limit)});
+    const ProgramResult run = run_awq(words);
+    ASSERT_EQ(run.exit_code, 0) << run.err;
+    EXPECT_LE((*parse_json(run.out, "stdout"))["peak_rss_bytes"].get<uint64_t>(), limit);
+    words.back() = cat(limit - (uint64_t{1} << 20));
+    expect_refused(5, words, {"--max-ram", "--calib-samples"});
+  }
+}
+
+// A disk that fills up while a run writes: one clear error, and the same command goes on.
+TEST_F(Refusals, FullDisksResumeToTheSameBytes) {
+  const auto words = [&](const std::string& to) {
+    return std::vector<std::string>{"quantize", path("model"), "-o", to, "--calib", path("text.txt"),
+                                    "--calib-samples", "8", "--calib-length", "64", "--threads", "1",
+                                    "--resume"};
+  };
+  ASSERT_EQ(run_awq(words(path("roomy"))).exit_code, 0);
+  const auto expected = read_file(path("roomy/model.safetensors"));
+  ASSERT_TRUE(expected.ok());
+  std::minstd_rand random(2);
+  int refused = 0;
+  for (int i = 0; i < 10; ++i) {
+    std::filesystem::remove_all(path("full"));
+    RunOptions options;
+    options.largest_file = 1 + random() % (expected->size() * 5 / 4);
+    const ProgramResult run = run_awq(words(path("full")), options);
+    if (run.exit_code != 0) {
+      ++refused;
+      EXPECT_EQ(run.exit_code, 5) << run.err;
+      EXPECT_FALSE(directory_exists(path("full"))) << "half an output";
+      const ProgramResult again = run_awq(words(path("full")));
+      ASSERT_EQ(again.exit_code, 0) << again.err;
+    }
+    ASSERT_TRUE(*read_file(path("full/model.safetensors")) == *expected) << i;
+  }
+  EXPECT_GT(refused, 0) << "no limit was reached: the test shows nothing";
+}
+
+TEST_F(Refusals, TargetsThatCannotBe) {
+  const std::vector<std::string> words = {"quantize", path("model"), "-o", path("x"), "--calib",
+                                          path("text.txt"), "--calib-samples", "4", "--calib-length",
+                                          "64"};
+  const auto refused = [&](std::initializer_list<std::string> more,
+                           const std::vector<std::string>& said) {
+    std::vector<std::string> all = words;
+    all.insert(all.end(), more);
+    expect_refused(2, all, said);
+    EXPECT_FALSE(directory_exists(path("x")));
+  };
+  refused({"--target-bpw", "3.5", "--bits", "4"}, {"--bits", "exclude each other"});
+  refused({"--target-bpw", "3.5", "--target-size", "1GiB"}, {"exclude each other"});
+  refused({"--target-bpw", "3.5", "--method", "rtn"}, {"--method rtn"});
+  refused({"--target-bpw", "2.1"}, {"2.1", "narrowest widths take"});
+  refused({"--target-size", "1KB"}, {"--target-size", "are not weights of the blocks"});
+  refused({"--duo", "--method", "gptq"}, {"--duo", "--method awq"});
+}
+
 // Killed at any moment, a run leaves no OUT, or a whole one; and the next run succeeds.
 TEST_F(Refusals, KilledRunsLeaveNothingOrAll) {
   const std::vector<std::string> words = {"quantize", path("model"), "-o", path("killed"),

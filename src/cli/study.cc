@@ -106,9 +106,10 @@ Status study(const CLI::App& verb, StudyArguments& options, std::string_view ver
                              session.tokenizer(), arch));
   say(cat(settings.samples, " x ", settings.length, " calibration tokens"));
   StudyContext context(settings, session.reader(), session.engine(), session.tokenizer(),
-                       std::move(windows), [&](int64_t samples) {
+                       std::move(windows), [&](int64_t samples, bool self) {
                          CalibrationText text = options.calibration;
                          text.samples = samples;
+                         if (self) text.source = "self";
                          return calibration_tokens(session.source(), text, backend.ops);
                        });
   const int64_t evaluated = context.windows().count;

@@ -115,6 +115,36 @@ TEST_F(Verbs, TokenizeCountsAndRoundTrips) {
       static_cast<int64_t>(read_file(path("text.txt"))->size()));
 }
 
+TEST_F(Verbs, BenchQuantizeMeasuresModelsAndRemovesWhatItWrote) {
+  const std::string scratch = path("scratch");
+  std::filesystem::create_directory(scratch);
+  const Json rows = json_of({"bench", "quantize", path("float"), path("float"), "--group", "32",
+                             "--calib-samples", "4", "--calib-length", "64", "--scratch", scratch,
+                             "--json"});
+  ASSERT_EQ(rows.size(), 2u);
+  for (const Json& row : rows) {
+    expect_keys(row, {"name", "parameters", "seconds", "seconds_per_billion", "block_bytes",
+                      "activation_bytes", "predicted_rss_bytes", "peak_rss_bytes", "phases", "machine"});
+    EXPECT_EQ(row["tokens"], 256);
+    EXPECT_LE(row["peak_rss_bytes"].get<uint64_t>(), row["predicted_rss_bytes"].get<uint64_t>());
+  }
+  EXPECT_TRUE(std::filesystem::is_empty(scratch));
+  EXPECT_EQ(run_awq({"bench", "quantize"}).exit_code, 2);
+  EXPECT_EQ(run_awq({"bench", "quantize", "--synthetic", "llama-9"}).exit_code, 2);
+}
+
+TEST_F(Verbs, EvalTakesSolvedExamples) {
+  ASSERT_TRUE(write_file(path("task.jsonl"),
+                         "{\"query\": \"a\", \"choices\": [\"b\", \"c\"], \"gold\": 0}\n"
+                         "{\"query\": \"d\", \"choices\": [\"e\", \"f\"], \"gold\": 1}\n").ok());
+  const Json rows = json_of({"eval", path("float"), "--tasks", path("task.jsonl"), "--shots", "1", "--json"});
+  EXPECT_EQ(rows[0]["items"], 1);
+  EXPECT_EQ(rows[0]["shots"], 1);
+  const ProgramResult none = run_awq({"eval", path("float"), "--tasks", path("task.jsonl"), "--shots", "2"});
+  EXPECT_EQ(none.exit_code, 2);
+  EXPECT_NE(none.err.find("--shots 2 of 2 items"), std::string::npos) << none.err;
+}
+
 TEST_F(Verbs, ChatAnswersOneShotAndFromAPipe) {
   const std::vector<std::string> words = {"chat", path("int4"), "-n", "8", "--temp", "0"};
   std::vector<std::string> one_shot = words;

@@ -106,6 +106,25 @@ class ChoiceScorer {
 
 }  // namespace
 
+Status add_shots(std::vector<ChoiceItem>& items, int64_t shots) {
+  if (shots == 0) return {};
+  if (static_cast<size_t>(shots) >= items.size()) {
+    return usage_error(cat("--shots ", shots, " of ", items.size(), " items leaves none to ask"));
+  }
+  std::string examples;
+  for (size_t i = items.size() - static_cast<size_t>(shots); i < items.size(); ++i) {
+    const ChoiceItem& item = items[i];
+    const auto gold = static_cast<size_t>(item.gold);
+    examples += cat(item.contexts[item.contexts.size() == 1 ? 0 : gold], " ",
+                    item.continuations[item.continuations.size() == 1 ? 0 : gold], "\n\n");
+  }
+  items.resize(items.size() - static_cast<size_t>(shots));
+  for (ChoiceItem& item : items) {
+    for (std::string& context : item.contexts) context.insert(0, examples);
+  }
+  return {};
+}
+
 Result<ChoiceResult> measure_choices(Engine& engine, const Tokenizer& tokenizer,
                                      const std::vector<ChoiceItem>& items,
                                      const std::function<void(int64_t, double)>& progress) {

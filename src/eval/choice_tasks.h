@@ -25,6 +25,10 @@ struct ChoiceItem {
 /// the line and the field.
 Result<std::vector<ChoiceItem>> parse_choice_items(std::string_view text, std::string_view origin);
 
+/// Takes the last `shots` items off and puts them, with their right answers, before every other one:
+/// context, a space, continuation, an empty line. Usage error where nothing would be left.
+Status add_shots(std::vector<ChoiceItem>& items, int64_t shots);
+
 struct ChoiceResult {
   int64_t items = 0;
   bool last_word = false;  ///< of single continuations: `accuracy` counts those said greedily

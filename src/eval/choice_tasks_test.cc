@@ -47,5 +47,20 @@ TEST(ChoiceItems, ErrorsNameTheLineAndTheField) {
   expect("a\n4\nb\nc\nd\ne", "line 2");
 }
 
+TEST(ChoiceItems, ShotsAreTheLastItemsWithTheirAnswers) {
+  auto items = parse_choice_items(
+      "{\"context_options\": [\"x1\", \"y1\"], \"continuation\": \"z1\", \"gold\": 0}\n"
+      "{\"context_options\": [\"x2\", \"y2\"], \"continuation\": \"z2\", \"gold\": 1}\n", "f");
+  ASSERT_TRUE(items.ok());
+  ASSERT_TRUE(add_shots(*items, 1).ok());
+  ASSERT_EQ(items->size(), 1u);
+  EXPECT_EQ((*items)[0].contexts, (std::vector<std::string>{"y2 z2\n\nx1", "y2 z2\n\ny1"}));
+  EXPECT_FALSE(add_shots(*items, 1).ok());
+  auto six = parse_choice_items("a\n3\none\ntwo\nthree\nfour\nb\n1\nfive\nsix\nseven\neight\n", "f");
+  ASSERT_TRUE(six.ok());
+  ASSERT_TRUE(add_shots(*six, 1).ok());
+  EXPECT_EQ((*six)[0].contexts[0], "b six\n\na");
+}
+
 }  // namespace
 }  // namespace awq

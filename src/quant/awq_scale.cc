@@ -8,17 +8,64 @@
 
 namespace awq {
 
-std::vector<float> scale_for_exponent(std::span<const float> mean_abs, double exponent) {
-  std::vector<float> scale(mean_abs.size());
+// At least 1e-4, the smallest and the largest equally far from 1.
+static std::vector<float> centred(std::vector<float> scale) {
   float low = INFINITY, high = 0;
-  for (size_t i = 0; i < scale.size(); ++i) {
-    scale[i] = std::max(std::pow(mean_abs[i], static_cast<float>(exponent)), 1e-4f);
-    low = std::min(low, scale[i]);
-    high = std::max(high, scale[i]);
+  for (float& value : scale) {
+    value = std::max(value, 1e-4f);
+    low = std::min(low, value);
+    high = std::max(high, value);
   }
   const float middle = std::sqrt(low) * std::sqrt(high);
   for (float& value : scale) value /= middle;
   return scale;
+}
+
+std::vector<float> scale_for_exponent(std::span<const float> mean_abs, double exponent) {
+  std::vector<float> scale(mean_abs.size());
+  for (size_t i = 0; i < scale.size(); ++i) {
+    scale[i] = std::pow(mean_abs[i], static_cast<float>(exponent));
+  }
+  return centred(std::move(scale));
+}
+
+std::vector<float> scale_for_exponent(std::span<const float> mean_abs,
+                                      std::span<const float> mean_weight, double exponent) {
+  std::vector<float> scale(mean_abs.size());
+  const auto power = static_cast<float>(exponent);
+  for (size_t i = 0; i < scale.size(); ++i) {
+    scale[i] = std::pow(mean_abs[i], power) / (std::pow(mean_weight[i], 1 - power) + 1e-4f);
+  }
+  return centred(std::move(scale));
+}
+
+std::vector<float> mean_relative_weight(const FoldGroup& group, const FloatBlock& block,
+                                        const FormatPlan& formats, int64_t layer) {
+  std::vector<double> sums(static_cast<size_t>(block[group.consumers.front()].weight.shape[1]), 0.0);
+  int64_t rows = 0;
+  for (const Slot slot : group.consumers) {
+    const auto format = formats.of(layer, slot);
+    if (!format) continue;
+    const FloatTensor& weight = block[slot].weight;
+    const int64_t in = weight.shape[1], size = format->group_size(in);
+    for (int64_t row = 0; row < weight.shape[0]; ++row) {
+      const float* w = weight.values.data() + row * in;
+      for (int64_t first = 0; first < in; first += size) {
+        const int64_t end = std::min(in, first + size);
+        float largest = 1e-6f;
+        for (int64_t i = first; i < end; ++i) largest = std::max(largest, std::fabs(w[i]) + 1e-6f);
+        for (int64_t i = first; i < end; ++i) {
+          sums[static_cast<size_t>(i)] += std::fabs(w[i]) / largest;
+        }
+      }
+    }
+    rows += weight.shape[0];
+  }
+  std::vector<float> mean(sums.size());
+  for (size_t i = 0; i < mean.size(); ++i) {
+    mean[i] = rows == 0 ? 1.0f : static_cast<float>(sums[i] / static_cast<double>(rows));
+  }
+  return mean;
 }
 
 GroupLoss hessian_group_loss(const Arch& arch, const FoldGroup& group, const FloatBlock& block,
@@ -96,21 +143,26 @@ GroupLoss module_group_loss(const Arch& arch, const FoldGroup& group, const Floa
 }
 
 ScaleChoice search_scale(const Arch& arch, const FoldGroup& group,
-                         const BlockStatistics& statistics, const GroupLoss& loss, int grid) {
+                         const BlockStatistics& statistics, const GroupLoss& loss, int grid,
+                         std::span<const float> mean_weight) {
   const InputStatistics& input = statistics.at(input_slot(arch.block, group.consumers.front()));
   const std::vector<float> mean_abs = reduce_columns(arch, group, input.mean_abs);
+  const bool duo = !mean_weight.empty();
+  std::vector<float> weights;
+  if (duo) weights = reduce_columns(arch, group, mean_weight);
   ScaleChoice best;
-  for (int i = 0; i < grid; ++i) {
+  best.scale = scale_for_exponent(mean_abs, 0);
+  best.loss_rounding = best.loss_choice = loss(expand_scale(arch, group, best.scale));
+  for (int i = duo ? 0 : 1; i < grid; ++i) {
     const double exponent = static_cast<double>(i) / grid;
-    std::vector<float> scale = scale_for_exponent(mean_abs, exponent);
+    std::vector<float> scale = duo ? scale_for_exponent(mean_abs, weights, exponent)
+                                   : scale_for_exponent(mean_abs, exponent);
     const double value = loss(expand_scale(arch, group, scale));
-    if (i == 0) {
-      best = {0, std::move(scale), value, value};
-    } else if (value < best.loss_choice) {
-      best.exponent = exponent;
-      best.scale = std::move(scale);
-      best.loss_choice = value;
-    }
+    if (!(value < best.loss_choice)) continue;
+    best.exponent = exponent;
+    best.duo = duo;
+    best.scale = std::move(scale);
+    best.loss_choice = value;
   }
   return best;
 }

@@ -14,6 +14,7 @@ namespace awq {
 
 struct ScaleChoice {
   double exponent = 0;
+  bool duo = false;           ///< divided by the weights' magnitudes too
   std::vector<float> scale;   ///< per producer channel; all ones at exponent 0
   double loss_rounding = 0;   ///< relative squared error of the outputs at exponent 0
   double loss_choice = 0;     ///< never above loss_rounding
@@ -21,6 +22,16 @@ struct ScaleChoice {
 
 /// s = max(mean_abs^exponent, 1e-4), divided by sqrt(max s * min s). Exponent 0 gives ones.
 std::vector<float> scale_for_exponent(std::span<const float> mean_abs, double exponent);
+
+/// AutoAWQ's "duo scaling", activations and weights: s = max(mean_abs^exponent / (mean_weight^(1 -
+/// exponent) + 1e-4), 1e-4), divided by sqrt(max s * min s).
+std::vector<float> scale_for_exponent(std::span<const float> mean_abs,
+                                      std::span<const float> mean_weight, double exponent);
+
+/// Per column of a group's quantized consumers: the mean over their rows of |w| / (largest |w| of its
+/// quantization group + 1e-6).
+std::vector<float> mean_relative_weight(const FoldGroup& group, const FloatBlock& block,
+                                        const FormatPlan& formats, int64_t layer);
 
 /// Relative squared error of a group's outputs when its columns are scaled by `columns`, rounded
 /// (in the arithmetic that the codes will be written in) and unscaled.
@@ -42,8 +53,11 @@ GroupLoss module_group_loss(const Arch& arch, const FoldGroup& group, const Floa
 /// Whether the reference inspects a module (not just the linear) for this group.
 bool inspects_module(const FoldGroup& group);
 
-/// Tries `grid` exponents 0, 1/grid, ...; the first of equal losses wins.
+/// Tries `grid` exponents 0, 1/grid, ...; the first of equal losses wins. With `mean_weight` (per
+/// consumer column; else empty) all exponents but the first, which is plain rounding, are duo ones, and
+/// 0 is tried among them too.
 ScaleChoice search_scale(const Arch& arch, const FoldGroup& group,
-                         const BlockStatistics& statistics, const GroupLoss& loss, int grid);
+                         const BlockStatistics& statistics, const GroupLoss& loss, int grid,
+                         std::span<const float> mean_weight = {});
 
 }  // namespace awq

@@ -130,7 +130,7 @@ void BlockQuantizer::search_scales(int64_t layer, Calibration& calibration,
   for (const FoldGroup& group : folds) {
     if (find_statistics(seen.fit, arch_.block, group.consumers.front()) == nullptr) {
       const auto channels = static_cast<size_t>(fold_channels(arch_, group));
-      choices.push_back({0, std::vector<float>(channels, 1.0f), 0, 0});
+      choices.push_back({0, false, std::vector<float>(channels, 1.0f), 0, 0});
       continue;  // a starved expert is rounded as it is; note_experts() names it
     }
     const bool module = options_.search_loss == SearchLoss::module && inspects_module(group);
@@ -139,7 +139,10 @@ void BlockQuantizer::search_scales(int64_t layer, Calibration& calibration,
                                    options_.formats, ops_, options_.arithmetic)
                : hessian_group_loss(arch_, group, block, seen.fit, options_.formats, layer, ops_,
                                     options_.arithmetic);
-    choices.push_back(search_scale(arch_, group, seen.fit, loss, options_.grid));
+    const std::vector<float> weights =
+        options_.duo ? mean_relative_weight(group, block, options_.formats, layer)
+                     : std::vector<float>();
+    choices.push_back(search_scale(arch_, group, seen.fit, loss, options_.grid, weights));
     const ScaleChoice& choice = choices.back();
     groups_.push_back({{"layer", layer},
                       {"group", group.name()},
@@ -147,6 +150,7 @@ void BlockQuantizer::search_scales(int64_t layer, Calibration& calibration,
                       {"loss_rounding", choice.loss_rounding},
                       {"loss_choice", choice.loss_choice},
                       {"loss", module ? "module" : "hessian"}});
+    if (options_.duo) groups_.back()["duo"] = choice.duo;
     loss_.rounding += choice.loss_rounding / static_cast<double>(folds.size());
     loss_.choice += choice.loss_choice / static_cast<double>(folds.size());
   }

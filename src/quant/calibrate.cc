@@ -160,11 +160,20 @@ Result<BlockStatistics> Calibration::observe(const BlockWeights& weights, int64_
   return collector.finish(layer);
 }
 
-void Calibration::advance(const BlockWeights& weights, int64_t layer) {
-  for_batches(sequences_, [&](int64_t first, int64_t count) {
-    forward_block(*model_, weights, layer, hidden_rows(first, count), batch_rows(count),
+void Calibration::advance(const BlockWeights& weights, int64_t layer, int64_t begin,
+                          int64_t sequences) {
+  AWQ_CHECK(begin + sequences <= sequences_, begin, " + ", sequences, " of ", sequences_);
+  for_batches(sequences, [&](int64_t first, int64_t count) {
+    forward_block(*model_, weights, layer, hidden_rows(begin + first, count), batch_rows(count),
                   workspace_);
   });
+}
+
+void Calibration::copy_sequence(int64_t from, int64_t to) {
+  const Matrix source = hidden_rows(from, 1), copy = hidden_rows(to, 1);
+  Device& device = *model_->ops.device;
+  device.clear(copy.data, static_cast<size_t>(copy.rows * copy.cols) * sizeof(float));
+  model_->ops.add(device, source, copy);
 }
 
 Calibration::ModuleInputs Calibration::capture_module_inputs(const BlockWeights& weights,

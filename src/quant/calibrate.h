@@ -44,7 +44,13 @@ class Calibration {
   Result<BlockStatistics> observe(const BlockWeights& weights, int64_t layer, int64_t first,
                                   int64_t count);
   /// Moves the hidden states of all sequences through block `layer`.
-  void advance(const BlockWeights& weights, int64_t layer);
+  void advance(const BlockWeights& weights, int64_t layer) { advance(weights, layer, 0, sequences_); }
+  /// Those of sequences [first, first + count) alone.
+  void advance(const BlockWeights& weights, int64_t layer, int64_t first, int64_t count);
+  /// Sequence `to` goes on from where sequence `from` is.
+  void copy_sequence(int64_t from, int64_t to);
+  /// The hidden states of a sequence [length, hidden], on the device.
+  Matrix hidden(int64_t sequence) const { return hidden_rows(sequence, 1); }
 
   /// The normed input and output of a module on up to `limit` sequences, for a loss that inspects
   /// modules. Does not move the hidden states; call before run().

@@ -141,7 +141,6 @@ Result<FormatPlan> FormatPlan::parse(const Arch& arch, QuantFormat base, std::st
   return plan;
 }
 
-// False when no linear is quantized.
 bool FormatPlan::choose_base(const Arch& arch) {
   std::map<int, int64_t> weights;
   for (const auto& layer : bits_) {

@@ -41,6 +41,8 @@ class FormatPlan {
     bits_[static_cast<size_t>(layer)][slot] = static_cast<uint8_t>(bits);
   }
 
+  /// Makes base() the most frequent width again, after set(); false when nothing is quantized.
+  bool choose_base(const Arch& arch);
   /// The most frequent bit width with the group and symmetry of all.
   const QuantFormat& base() const { return base_; }
   /// Whether every linear of the blocks has the format base().
@@ -57,7 +59,6 @@ class FormatPlan {
     if (bits == 0) return std::nullopt;
     return QuantFormat{bits, base_.group, base_.symmetric};
   }
-  bool choose_base(const Arch& arch);
 
   QuantFormat base_;
   std::vector<SlotTable<uint8_t>> bits_;  // per layer; 0: float, or no such linear

@@ -6,24 +6,34 @@
 
 namespace awq {
 
+Result<JournalLines> parse_journal(std::string_view text, const std::string& origin) {
+  JournalLines journal;
+  // What follows the last end of line was being written when the run was killed.
+  const size_t whole = text.rfind('\n') == std::string::npos ? 0 : text.rfind('\n') + 1;
+  for (size_t begin = 0; begin < whole;) {
+    const size_t end = text.find('\n', begin);
+    AWQ_ASSIGN(Json line, parse_json(text.substr(begin, end - begin), origin));
+    const auto list = [&](const char* key) {
+      const auto found = line.find(key);
+      return found != line.end() && found->is_array();
+    };
+    if (!line.is_object() || (!journal.lines.empty() && !(list("groups") && list("linears")))) {
+      return bad_input(cat(printable(origin), ": line ", journal.lines.size() + 1,
+                           " is not of a journal; leave --resume out to begin again"));
+    }
+    journal.lines.push_back(std::move(line));
+    begin = end + 1;
+  }
+  journal.bytes = whole;
+  return journal;
+}
+
 Result<bool> QuantizeJournal::resume() {
   const std::string path = path_join(directory_, OutputDirectory::kJournal);
   if (!file_exists(path)) return false;
   AWQ_ASSIGN(const std::string text, read_file(path));
-  // What follows the last end of line was being written when the run was killed.
-  const size_t whole = text.rfind('\n') == std::string::npos ? 0 : text.rfind('\n') + 1;
-  std::vector<Json> lines;
-  for (size_t begin = 0; begin < whole;) {
-    const size_t end = text.find('\n', begin);
-    AWQ_ASSIGN(Json line, parse_json(std::string_view(text).substr(begin, end - begin), path));
-    const bool block = line.is_object() && line.contains("groups") && line.contains("linears");
-    if (!line.is_object() || (!lines.empty() && !block)) {
-      return bad_input(cat(printable(path), ": line ", lines.size() + 1,
-                           " is not of a journal; leave --resume out to begin again"));
-    }
-    lines.push_back(std::move(line));
-    begin = end + 1;
-  }
+  AWQ_ASSIGN(const JournalLines journal, parse_journal(text, path));
+  const std::vector<Json>& lines = journal.lines;
   if (lines.empty()) return false;
   const Json& head = lines.front();
   for (const auto& [key, value] : identity_.items()) {
@@ -46,7 +56,7 @@ Result<bool> QuantizeJournal::resume() {
   file_.reset();
   AWQ_ASSIGN(InPlaceFile file, InPlaceFile::open(path, true));
   file_.emplace(std::move(file));
-  size_ = whole;
+  size_ = journal.bytes;
   return true;
 }
 

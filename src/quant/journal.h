@@ -12,6 +12,15 @@
 
 namespace awq {
 
+/// The finished lines of a journal: its identity, then one object a block whose entries are lists.
+struct JournalLines {
+  std::vector<Json> lines;
+  uint64_t bytes = 0;  ///< of them; what follows was being written when the run ended
+};
+
+/// Error naming the line that is not of a journal.
+Result<JournalLines> parse_journal(std::string_view text, const std::string& origin);
+
 class QuantizeJournal {
  public:
   /// `identity`: what must be equal for the bytes to be equal (options, input). Nothing is journaled

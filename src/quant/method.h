@@ -23,6 +23,7 @@ struct QuantizeOptions {
   FormatPlan formats;
   bool clip = true;
   int grid = 20;
+  bool duo = false;  ///< scales from activations and weights, as AutoAWQ's
   SearchLoss search_loss = SearchLoss::hessian;
   FoldOptions fold;
   Arithmetic arithmetic = Arithmetic::f32;  ///< f16: rtn and awq only

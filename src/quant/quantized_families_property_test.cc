@@ -1,8 +1,11 @@
 // Quantization of every family in the table: what is written is what was rounded, what runs packed is
 // what its integers say, and calibration, folding and clipping keep the model.
+#include <set>
+
 #include "base/float16.h"
 #include "checkpoint/test_files.h"
 #include "model/golden.h"
+#include "quant/bit_allocation.h"
 #include "quant/quantize.h"
 
 namespace awq {
@@ -329,6 +332,41 @@ TEST_P(QuantizedFamily, AStoppedRunGoesOnToTheSameBytes) {
     ASSERT_TRUE(a.ok() && b.ok());
     EXPECT_TRUE(*a == *b) << file;
   }
+}
+
+// Bits by linear to a target: within it, in a plan that can be written and read, one width for the
+// parts of a tensor and for what reads one input.
+TEST_P(QuantizedFamily, BitsToATargetCanBeWritten) {
+  const Arch& arch = source.reader->arch();
+  QuantizeOptions options;
+  options.formats = all_in({8, 8, false});
+  options.calibration_length = 32;
+  const double narrow = all_in({4, 8, false}).bits_per_weight(arch);
+  const double wide = options.formats.bits_per_weight(arch), target = (narrow + wide) / 2;
+  const auto allocation =
+      choose_bits(*source.reader, ops, calibration_tokens(), {target, 0}, options);
+  ASSERT_TRUE(allocation.ok()) << allocation.error().message;
+  EXPECT_LE(options.formats.bits_per_weight(arch), target + 1e-6);
+  for (int64_t layer = 0; layer < arch.sizes.layers; ++layer) {
+    std::set<Slot> seen;
+    for (const BitItem& item : bit_items(*source.reader, all_in({8, 8, false}), layer)) {
+      for (const Slot slot : item.slots) {
+        EXPECT_TRUE(seen.insert(slot).second) << slot_name(slot);
+        EXPECT_EQ(options.formats.of(layer, slot), options.formats.of(layer, item.slots[0]));
+        for (const Slot other : placed(slot, layer).sharers) {
+          EXPECT_EQ(options.formats.of(layer, slot), options.formats.of(layer, other));
+        }
+      }
+    }
+    for (const Linear& linear : block_linears(arch.block)) {
+      EXPECT_EQ(seen.count(linear.slot), linear.keep_float ? 0u : 1u) << slot_name(linear.slot);
+    }
+  }
+  const std::string target_path = directory.file("targeted");
+  ASSERT_FALSE(quantize(options, target_path).is_null());
+  const Loaded packed = open_model(target_path);
+  ASSERT_NE(packed.reader, nullptr);
+  EXPECT_TRUE(load_model(*packed.reader, ops).ok());
 }
 
 std::string quantized_name(const testing::TestParamInfo<std::string>& test) {

@@ -83,6 +83,22 @@ TEST(Scale, ExponentZeroIsTheIdentity) {
   for (const float s : scale) EXPECT_TRUE(std::isfinite(s) && s > 0);
 }
 
+TEST(Scale, DuoIsTheFormulaOfAutoAwq) {
+  const std::vector<float> mean = {0.5f, 2.0f}, weight = {0.25f, 0.64f};
+  const std::vector<float> scale = scale_for_exponent(mean, weight, 0.5);
+  const double a = std::sqrt(0.5) / (0.5 + 1e-4), b = std::sqrt(2.0) / (0.8 + 1e-4);
+  EXPECT_NEAR(scale[0], a / std::sqrt(a * b), 1e-6);
+  EXPECT_NEAR(scale[1], b / std::sqrt(a * b), 1e-6);
+  FloatBlock block;  // two groups of two: magnitudes relative to the largest of each, mean over rows
+  block[Slot::o].weight = {{2, 4}, {1, -4, 0.5f, 0.25f, 2, 2, 0, 3}};
+  Fixture f;
+  const FoldGroup group{FoldInto::linear, Slot::v, {Slot::o}};
+  const auto relative = mean_relative_weight(group, block, FormatPlan(f.arch, {4, 2}), 0);
+  ASSERT_EQ(relative.size(), 4u);
+  const double expected[] = {(0.25 + 1) / 2, 1, 0.5, (0.5 + 1) / 2};
+  for (size_t i = 0; i < 4; ++i) EXPECT_NEAR(relative[i], expected[i], 1e-5) << i;
+}
+
 TEST(Scale, NeverWorseThanRoundingAndBetterWithLoudChannels) {
   Fixture f;
   BlockStatistics statistics;
@@ -95,6 +111,11 @@ TEST(Scale, NeverWorseThanRoundingAndBetterWithLoudChannels) {
     const GroupLoss loss =
         hessian_group_loss(f.arch, group, f.block, statistics, FormatPlan(f.arch, format), 0, f.ops);
     const ScaleChoice choice = search_scale(f.arch, group, statistics, loss, 20);
+    const ScaleChoice duo =
+        search_scale(f.arch, group, statistics, loss, 20,
+                     mean_relative_weight(group, f.block, FormatPlan(f.arch, format), 0));
+    EXPECT_LE(duo.loss_choice, duo.loss_rounding) << group.name();
+    EXPECT_EQ(duo.loss_rounding, choice.loss_rounding) << group.name();
     EXPECT_LT(choice.loss_choice, choice.loss_rounding) << group.name();
     EXPECT_EQ(static_cast<int64_t>(choice.scale.size()), fold_channels(f.arch, group));
     // The reported loss is that of the scale that is returned.

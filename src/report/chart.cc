@@ -84,8 +84,9 @@ std::string line_chart(std::string_view title, std::string_view x_title, std::st
   double x_low = INFINITY, x_high = -INFINITY, y_low = INFINITY, y_high = -INFINITY;
   for (const Series& one : series) {
     for (const Point& point : one.points) {
-      x_low = std::min(x_low, point.x), x_high = std::max(x_high, point.x);
       y_low = std::min(y_low, point.y), y_high = std::max(y_high, point.y);
+      if (one.level) continue;
+      x_low = std::min(x_low, point.x), x_high = std::max(x_high, point.x);
     }
   }
   if (!(x_low <= x_high)) return {};
@@ -110,10 +111,17 @@ std::string line_chart(std::string_view title, std::string_view x_title, std::st
     std::stable_sort(points.begin(), points.end(),
                      [](const Point& a, const Point& b) { return a.x < b.x; });
     std::string path;
+    if (series[s].level) {
+      const std::string at = coordinate(y.at(points.front().y));
+      body += cat("<line stroke-width=\"2\" stroke-dasharray=\"6 5\" stroke=\"", color, "\" x1=\"",
+                  coordinate(kLeft), "\" x2=\"", coordinate(kRight), "\" y1=\"", at, "\" y2=\"", at,
+                  "\"/>\n");
+      points.clear();
+    }
     for (const Point& point : points) {
       path += cat(path.empty() ? "" : " ", coordinate(x.at(point.x)), ",", coordinate(y.at(point.y)));
     }
-    body += cat("<polyline fill=\"none\" stroke-width=\"2\" stroke=\"", color, "\" points=\"", path,
+    if (!path.empty()) body += cat("<polyline fill=\"none\" stroke-width=\"2\" stroke=\"", color, "\" points=\"", path,
                 "\"/>\n");
     for (const Point& point : points) {
       body += cat("<circle r=\"4\" fill=\"", color, "\" cx=\"", coordinate(x.at(point.x)), "\" cy=\"",
@@ -136,19 +144,23 @@ std::string bar_chart(std::string_view title, const std::vector<Point>& bars) {
     high = std::max(high, bar.y);
   }
   const bool logarithmic = low < high && high / low > kLogSpan;
-  constexpr double kWidth = 720, kLeft = 220, kRight = 620, kStep = 26;
-  const Axis axis(logarithmic ? low / 2 : 0, std::max(high, 1e-12), logarithmic, kLeft, kRight);
+  size_t longest = 0;  // a letter of 12 pixels is at most 8 wide, 7 on average
+  for (const Point& bar : bars) longest = std::max(longest, bar.label.size());
+  constexpr double kStep = 26;
+  const double left = std::clamp(7.0 * static_cast<double>(longest) + 16, 120.0, 420.0);
+  const double right = left + 400, width = right + 100;
+  const Axis axis(logarithmic ? low / 2 : 0, std::max(high, 1e-12), logarithmic, left, right);
   std::string body;
   for (size_t i = 0; i < bars.size(); ++i) {
     const double top = 8 + kStep * static_cast<double>(i);
-    const double end = bars[i].y > 0 ? std::max(axis.at(bars[i].y), kLeft + 1) : kLeft;
-    body += cat(text_at(kLeft - 8, top + 14, "end", "", bars[i].label),
-                "<rect fill=\"var(--c0)\" rx=\"2\" height=\"18\" x=\"", coordinate(kLeft),
-                "\" y=\"", coordinate(top), "\" width=\"", coordinate(end - kLeft), "\"/>\n",
+    const double end = bars[i].y > 0 ? std::max(axis.at(bars[i].y), left + 1) : left;
+    body += cat(text_at(left - 8, top + 14, "end", "", bars[i].label),
+                "<rect fill=\"var(--c0)\" rx=\"2\" height=\"18\" x=\"", coordinate(left),
+                "\" y=\"", coordinate(top), "\" width=\"", coordinate(end - left), "\"/>\n",
                 text_at(end + 6, top + 14, "start", "soft", short_number(bars[i].y)));
   }
   const double height = 16 + kStep * static_cast<double>(bars.size());
-  return figure(logarithmic ? cat(title, " (logarithmic)") : std::string(title), kWidth, height, body);
+  return figure(logarithmic ? cat(title, " (logarithmic)") : std::string(title), width, height, body);
 }
 
 }  // namespace awq

@@ -26,6 +26,7 @@ struct Point {
 struct Series {
   std::string name;
   std::vector<Point> points;
+  bool level = false;  ///< what the others are measured against: a dashed line at the y of its point
 };
 
 /// Lines with a mark and a tooltip for every point; y is logarithmic when it spans more than 30 to 1.

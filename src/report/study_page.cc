@@ -91,11 +91,16 @@ std::string chart_of(const Json& section, const Json& chart) {
       bars.push_back(std::move(point));
       continue;
     }
+    const auto level = row.find("level");
+    if (level != row.end() && level->is_boolean() && level->get<bool>()) {
+      series.push_back({point.label, {point}, true});
+      continue;
+    }
     if (!number_of(row, x, point.x)) continue;
     const std::string name = by.empty() ? title_of(section, y) : cell_text(row, by, -1);
     auto found = std::find_if(series.begin(), series.end(),
                               [&](const Series& one) { return one.name == name; });
-    if (found == series.end()) found = series.insert(series.end(), Series{name, {}});
+    if (found == series.end()) found = series.insert(series.end(), Series{name, {}, false});
     found->points.push_back(std::move(point));
   }
   if (text_of(chart, "kind") == "bars") return bar_chart(title, bars);
@@ -109,7 +114,7 @@ std::string facts_of(const Json& document) {
   std::string out = "<dl>\n";
   for (const auto& [key, value] : document.items()) {
     if (key == "sections" || key == "groups" || key == "linears" || key == "seconds" ||
-        key == "experts" || key == "starved_experts") {
+        key == "experts" || key == "starved_experts" || key == "allocation") {
       continue;
     }
     std::string text;
@@ -118,7 +123,9 @@ std::string facts_of(const Json& document) {
         append_item(text, cat(name, " ", one.is_string() ? one.get<std::string>() : dump_json(one)));
       }
     } else {
-      text = value.is_string() ? value.get<std::string>() : dump_json(value);
+      text = value.is_string()         ? value.get<std::string>()
+             : value.is_number_float() ? fixed(value.get<double>(), 3)
+                                       : dump_json(value);
     }
     out += cat("<dt>", escape_html(key), "</dt><dd>", escape_html(text), "</dd>\n");
   }
@@ -129,6 +136,32 @@ std::string facts_of(const Json& document) {
 
 bool is_study(const Json& document) {
   return document.is_object() && document.contains("study") && document.contains("sections");
+}
+
+// The bits of each linear where a target chose them, against one width for all.
+static Json allocation_section(const Json& allocation) {
+  std::string note;
+  double value = 0;
+  if (number_of(allocation, "loss", value)) {
+    note = cat("Sum of the losses: ", fixed(value, 4));
+    for (const Json& one : array_of(allocation, "uniform")) {
+      double bits = 0, loss = 0;
+      if (number_of(one, "bits", bits) && number_of(one, "loss", loss)) {
+        note += cat(", all in INT", fixed(bits, 0), " ", fixed(loss, 4));
+      }
+    }
+  }
+  return {{"title", "Bits by linear"},
+          {"columns",
+           {{{"key", "layer"}, {"title", "layer"}, {"digits", 0}},
+            {{"key", "linears"}, {"title", "linears"}, {"digits", -1}},
+            {{"key", "bits"}, {"title", "bits"}, {"digits", 0}},
+            {{"key", "loss"}, {"title", "KL of it alone"}, {"digits", 5}}}},
+          {"rows", array_of(allocation, "items")},
+          {"notes", {note}},
+          {"charts",
+           {{{"kind", "lines"}, {"title", "bits by layer"}, {"x", "layer"}, {"y", "bits"},
+             {"series", "linears"}}}}};
 }
 
 Json quantization_sections(const Json& report) {
@@ -173,6 +206,10 @@ Json quantization_sections(const Json& report) {
   Json sections = Json::array();
   if (!rows.empty()) sections = {losses, exponents};
   if (!array_of(report, "linears").empty()) sections.push_back(linears);
+  if (const auto allocation = report.find("allocation");
+      allocation != report.end() && allocation->is_object()) {
+    sections.push_back(allocation_section(*allocation));
+  }
   if (!array_of(report, "starved_experts").empty()) {
     sections.push_back({{"title", "Experts that saw too few calibration tokens"},
                         {"columns",

@@ -17,7 +17,8 @@ Json document() {
               {{{"key", "name"}, {"title", "method"}, {"digits", -1}},
                {{"key", "ppl"}, {"title", "perplexity"}, {"digits", 2}}}},
              {"rows",
-              {{{"name", "RTN"}, {"ppl", 1234567.0}, {"size", 2.5}},
+              {{{"name", "FP16"}, {"ppl", 40.0}, {"level", true}},
+               {{"name", "RTN"}, {"ppl", 1234567.0}, {"size", 2.5}},
                {{"name", "<script>"}, {"ppl", 45.678}, {"size", 2.5}},
                {{"name", "none"}}}},
              {"notes", {"a note"}},
@@ -42,6 +43,7 @@ TEST(StudyPage, PageIsSelfContainedAndEscaped) {
   EXPECT_NE(page->find("<svg"), std::string::npos);
   EXPECT_NE(page->find("<polyline"), std::string::npos);
   EXPECT_NE(page->find("<rect"), std::string::npos);
+  EXPECT_NE(page->find("stroke-dasharray"), std::string::npos) << "the level of FP16";
   EXPECT_NE(page->find("(logarithmic)"), std::string::npos) << "27000 to 1";
   EXPECT_NE(page->find("prefers-color-scheme:dark"), std::string::npos);
   EXPECT_EQ(page->find("<script"), std::string::npos);

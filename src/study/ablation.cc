@@ -35,9 +35,13 @@ Result<StudyResult> study_ablation(StudyContext& context) {
   QuantizeOptions options = context.options(Method::awq, format);
   options.clip = false;
   AWQ_ASSIGN(Json scaled, context.measure_quantized("AWQ scale", options, ids));
+  options.duo = true;
+  AWQ_ASSIGN(Json duo, context.measure_quantized("AWQ scale by activation and weight (duo)", options, ids));
+  options.duo = false;
   options.clip = true;
   AWQ_ASSIGN(Json clipped, context.measure_quantized("AWQ scale + clip", options, ids));
   result.rows.push_back(std::move(scaled));
+  result.rows.push_back(std::move(duo));
   result.rows.push_back(std::move(clipped));
   result.charts = {{"bars", "perplexity", "name", "ppl", "", false}};
   return result;

@@ -77,7 +77,6 @@ Status two_by_two(StudyContext& context, const QuantFormat& format, StudyResult&
                                                  evaluated.name), model));
         ppl[from][on] = row["ppl"].get<double>();
         row["method"] = method_name(method);
-        row["samples"] = static_cast<int64_t>(ids.size()) / settings.length;
         row["from"] = calibrated.name;
         row["on"] = evaluated.name;
         result.rows.push_back(std::move(row));

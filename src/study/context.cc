@@ -15,7 +15,7 @@ Result<std::span<const int32_t>> StudyContext::tokens(int64_t samples) {
   if (samples == 0) samples = settings.samples;
   auto& ids = tokens_[samples];
   if (ids.empty()) {
-    AWQ_ASSIGN(ids, calibration_(samples));
+    AWQ_ASSIGN(ids, calibration_(samples, false));
   }
   return std::span<const int32_t>(ids);
 }
@@ -50,6 +50,7 @@ Result<Json> StudyContext::measure_reference() {
   Json row = perplexity_row("FP16", result);
   row["method"] = "FP16";
   row["bits_per_weight"] = 16;
+  row["level"] = true;
   return row;
 }
 

@@ -1,4 +1,6 @@
 // Tables 4, 6 and 7: methods against each other over bits and groups.
+#include "base/progress.h"
+#include "quant/bit_allocation.h"
 #include "study/study.h"
 
 namespace awq {
@@ -7,12 +9,13 @@ namespace {
 struct Row {
   const char* name;
   Method method;
-  bool act_order;
+  bool act_order = false, best = false;
 };
 
 constexpr Row kRtn{"RTN", Method::rtn, false}, kGptq{"GPTQ", Method::gptq, false},
     kGptqOrder{"GPTQ-R", Method::gptq, true}, kAwq{"AWQ", Method::awq, false},
-    kBoth{"AWQ+GPTQ", Method::awq_gptq, false};
+    kBoth{"AWQ+GPTQ", Method::awq_gptq, false},
+    kBest{"quality best", Method::awq_gptq, false, true};
 
 bool divides(const Arch& arch, int64_t group) {
   for (const Linear& linear : block_linears(arch.block)) {
@@ -37,6 +40,7 @@ Status add_rows(StudyContext& context, StudyResult& result, const QuantFormat& f
   for (const Row& row : rows) {
     QuantizeOptions options = context.options(row.method, format);
     options.gptq.act_order = row.act_order;
+    options.best = row.best;
     std::span<const int32_t> ids;
     if (options.calibrated()) {
       AWQ_ASSIGN(ids, context.tokens());
@@ -44,6 +48,22 @@ Status add_rows(StudyContext& context, StudyResult& result, const QuantFormat& f
     AWQ_ASSIGN(Json measured, context.measure_quantized(row.name, options, ids));
     result.rows.push_back(std::move(measured));
   }
+  return {};
+}
+
+// AWQ with the bits of each linear chosen, in the size of `format` for all.
+Status add_mixed(StudyContext& context, StudyResult& result, const QuantFormat& format) {
+  const Timer timer;
+  QuantizeOptions options = context.options(Method::awq, format);
+  const BitTarget size{options.formats.bits_per_weight(context.arch), 0};
+  AWQ_ASSIGN(const auto ids, context.tokens());
+  AWQ_ASSIGN(const Json allocation, choose_bits(context.reader, context.ops, ids, size, options));
+  const double choosing = timer.seconds();
+  AWQ_ASSIGN(Json row, context.measure_quantized("AWQ, mixed", options, ids));
+  row["format"] = cat(format_name(format), " size");
+  row["seconds"] = row["seconds"].get<double>() + choosing;
+  row["allocation"] = allocation;
+  result.rows.push_back(std::move(row));
   return {};
 }
 
@@ -72,10 +92,12 @@ Result<StudyResult> study_perplexity(StudyContext& context) {
     if (context.settings.bits != 0 && context.settings.bits != bits) continue;
     for (const int64_t group : groups) {
       AWQ_TRY(add_rows(context, result, {bits, group, false},
-                       {kRtn, kGptq, kGptqOrder, kAwq, kBoth}));
+                       {kRtn, kGptq, kGptqOrder, kAwq, kBoth, kBest}));
+      AWQ_TRY(add_mixed(context, result, {bits, group, false}));
     }
   }
-  result.notes.push_back("GPTQ-R: columns in the order of falling input energy, static groups.");
+  result.notes.push_back("GPTQ-R: columns in the order of falling input energy, static groups. mixed: "
+                         "bits by linear from measured losses, in the size of one width for all.");
   result.charts = {{"lines", "perplexity over size", "bits_per_weight", "ppl", "name", false},
                    {"lines", "KL over size", "bits_per_weight", "kl", "name", false}};
   return result;

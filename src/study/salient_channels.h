@@ -17,9 +17,18 @@ enum class SalientBy { activation, weight, random };
 std::vector<int64_t> salient_channels(SalientBy by, double share, const InputStatistics& input,
                                       const FloatTensor& weight, uint64_t seed);
 
+/// The same by H_jj |Q(W)_j - W_j|^2, what rounding the column costs at the outputs (as OWQ chooses).
+std::vector<int64_t> sensitive_channels(double share, const InputStatistics& input,
+                                        const FloatTensor& weight, const QuantFormat& format,
+                                        const Ops& ops);
+
 /// Rounds `weight` [out, in] to nearest and back, but for `channels`, which keep their values.
 void round_but(FloatTensor& weight, std::span<const int64_t> channels, const QuantFormat& format,
                ThreadPool& pool);
+
+/// The same with `channels` stored apart (as OWQ): they do not widen the steps of their groups.
+void round_without(FloatTensor& weight, std::span<const int64_t> channels, const QuantFormat& format,
+                   ThreadPool& pool);
 
 /// Rounds with the columns `channels` scaled by `s` before and after: Q(W s) / s.
 void round_scaled(FloatTensor& weight, std::span<const int64_t> channels, float s,

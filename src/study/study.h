@@ -51,8 +51,8 @@ struct StudyResult {
 /// {"title", "columns", "rows", "notes", "charts"}
 Json study_json(const StudyResult& result);
 
-/// Makes calibration ids: `samples` sequences of the settings' text.
-using CalibrationSource = std::function<Result<std::vector<int32_t>>(int64_t samples)>;
+/// Makes calibration ids: `samples` sequences of the settings' text, or of what the model writes.
+using CalibrationSource = std::function<Result<std::vector<int32_t>>(int64_t samples, bool self)>;
 
 class StudyContext {
  public:
@@ -79,6 +79,8 @@ class StudyContext {
   QuantizeOptions options(Method method, const QuantFormat& format) const;
   /// Calibration ids of the settings, or of another number of sequences; made once each.
   Result<std::span<const int32_t>> tokens(int64_t samples = 0);
+  /// As many of text that the model writes itself.
+  Result<std::vector<int32_t>> self_generated() { return calibration_(settings.samples, true); }
 
   /// {"name", "ppl", "ppl_stderr", "kl", "top1"} of a model.
   Result<Json> measure(std::string_view name, const Model& model);
