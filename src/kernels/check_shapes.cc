@@ -36,8 +36,12 @@ static void check_segment(const Segment& segment, int64_t rows, int64_t head_dim
   AWQ_CHECK(segment.past >= 0 && (segment.past + segment.count) * head_dim <= segment.kv.head_stride,
             segment.past, " + ", segment.count, " positions of ", head_dim, ", capacity ",
             segment.kv.head_stride);
-  AWQ_CHECK(segment.kv.dtype == DType::f32 || segment.kv.dtype == DType::f16,
-            dtype_name(segment.kv.dtype));
+  const KvView& kv = segment.kv;
+  const bool scaled = kv.dtype == DType::i8;
+  AWQ_CHECK(scaled || kv.dtype == DType::f32 || kv.dtype == DType::f16, dtype_name(kv.dtype));
+  AWQ_CHECK(kv.head_stride % head_dim == 0, kv.head_stride, " / ", head_dim);
+  AWQ_CHECK(scaled == (kv.k_scales != nullptr) && scaled == (kv.v_scales != nullptr),
+            dtype_name(kv.dtype));
 }
 
 void check_kv_append(const KvAppendArgs& args) {

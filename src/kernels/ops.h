@@ -77,11 +77,19 @@ struct RopeArgs {
 
 /// Keys and values of one sequence in one layer: element (kv_head, position, i) lies at
 /// kv_head * head_stride + position * head_dim + i.
+///
+/// I8, for tables with int8_kv: each key and each value of a head is a vector of signed codes with a
+/// scale of its own, element = code * scale; the scale of (kv_head, position) lies at
+/// kv_head * (head_stride / head_dim) + position. kv_append makes them in f32 arithmetic:
+/// largest = max |x|, scale = largest / 127, code = nearest even of x * (127 / largest); a vector below
+/// 1e-30 has scale and codes 0, one with a value that is not finite has scale NaN and codes 0.
 struct KvView {
   void* k = nullptr;
   void* v = nullptr;
-  DType dtype = DType::f32;  ///< F32 or F16
+  DType dtype = DType::f32;  ///< F32, F16 or I8
   int64_t head_stride = 0;   ///< elements: capacity * head_dim
+  float* k_scales = nullptr;  ///< [kv_heads, capacity] of I8, else null
+  float* v_scales = nullptr;
 };
 
 /// Consecutive rows of a batch that belong to one sequence.
@@ -140,6 +148,7 @@ struct RoundErrorArgs {
 struct Ops {
   std::string_view name;  ///< "scalar", "avx2", "avx512"
   Device* device = nullptr;
+  bool int8_kv = false;  ///< kv_append and attention take KV caches of I8
 
   // Weights. pack_float keeps the dtype of its source.
   std::unique_ptr<PackedWeight> (*pack_float)(Device&, const FloatWeight&) = nullptr;

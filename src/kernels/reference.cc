@@ -272,6 +272,7 @@ Ops reference_ops(Device& device) {
   Ops ops;
   ops.name = "scalar";
   ops.device = &device;
+  ops.int8_kv = true;
   ops.pack_float = pack_float;
   ops.pack_quant = pack_quant;
   ops.matmul = matmul;

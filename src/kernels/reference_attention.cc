@@ -25,16 +25,40 @@ void norm_vector(const float* x, float* y, int64_t dim, const NormArgs& args) {
   }
 }
 
-float kv_value(const void* data, DType dtype, int64_t at) {
-  return dtype == DType::f32 ? static_cast<const float*>(data)[at]
-                             : half_to_float(static_cast<const uint16_t*>(data)[at]);
+// Element `i` of the vector `row` (see KvView) of `data`.
+double kv_value(const void* data, const float* scales, DType dtype, int64_t row, int64_t dim,
+                int64_t i) {
+  const int64_t at = row * dim + i;
+  if (dtype == DType::f32) return static_cast<const float*>(data)[at];
+  if (dtype == DType::f16) return half_to_float(static_cast<const uint16_t*>(data)[at]);
+  return double{scales[row]} * static_cast<const int8_t*>(data)[at];
 }
 
-void kv_store(void* data, DType dtype, int64_t at, float value) {
-  if (dtype == DType::f32) {
-    static_cast<float*>(data)[at] = value;
-  } else {
-    static_cast<uint16_t*>(data)[at] = float_to_half(value);
+void store_codes(const float* x, int64_t dim, int8_t* codes, float* scale) {
+  float largest = 0;
+  bool finite = true;
+  for (int64_t i = 0; i < dim; ++i) {
+    finite = finite && std::isfinite(x[i]);
+    largest = std::max(largest, std::fabs(x[i]));
+  }
+  const bool plain = finite && largest >= 1e-30f;
+  *scale = plain ? largest / 127.0f : finite ? 0.0f : std::numeric_limits<float>::quiet_NaN();
+  const float inverse = plain ? 127.0f / largest : 0.0f;
+  for (int64_t i = 0; i < dim; ++i) {
+    codes[i] = plain ? static_cast<int8_t>(std::nearbyint(x[i] * inverse)) : int8_t{0};
+  }
+}
+
+void kv_store(void* data, float* scales, DType dtype, int64_t row, int64_t dim, const float* x) {
+  if (dtype == DType::i8) {
+    return store_codes(x, dim, static_cast<int8_t*>(data) + row * dim, scales + row);
+  }
+  for (int64_t i = 0; i < dim; ++i) {
+    if (dtype == DType::f32) {
+      static_cast<float*>(data)[row * dim + i] = x[i];
+    } else {
+      static_cast<uint16_t*>(data)[row * dim + i] = float_to_half(x[i]);
+    }
   }
 }
 
@@ -43,13 +67,14 @@ void attend(const AttentionArgs& args, const Segment& segment, int64_t query, in
   const KeyRange keys = visible_keys(args, segment, position);
   const float* q = args.q.row(segment.first + query) + head * dim;
   float* out = args.out.row(segment.first + query) + head * dim;
-  const int64_t kv_base = head / (args.heads / args.kv_heads) * segment.kv.head_stride;
+  const KvView& kv = segment.kv;
+  const int64_t first_row = head / (args.heads / args.kv_heads) * (kv.head_stride / dim);
   std::vector<double> scores(static_cast<size_t>(keys.end - keys.begin));
   double largest = -std::numeric_limits<double>::infinity(), total = 0;
   for (int64_t key = keys.begin; key < keys.end; ++key) {
     double score = 0;
     for (int64_t i = 0; i < dim; ++i) {
-      score += double{q[i]} * kv_value(segment.kv.k, segment.kv.dtype, kv_base + key * dim + i);
+      score += double{q[i]} * kv_value(kv.k, kv.k_scales, kv.dtype, first_row + key, dim, i);
     }
     score *= args.scale;
     if (args.softcap > 0) score = args.softcap * std::tanh(score / args.softcap);
@@ -65,7 +90,7 @@ void attend(const AttentionArgs& args, const Segment& segment, int64_t query, in
     double sum = 0;
     for (int64_t key = keys.begin; key < keys.end; ++key) {
       sum += scores[static_cast<size_t>(key - keys.begin)] *
-             kv_value(segment.kv.v, segment.kv.dtype, kv_base + key * dim + i);
+             kv_value(kv.v, kv.v_scales, kv.dtype, first_row + key, dim, i);
     }
     out[i] = static_cast<float>(sum / total);
   }
@@ -111,13 +136,12 @@ void kv_append(Device&, const KvAppendArgs& args) {
   for (const Segment& segment : args.segments) {
     for (int64_t t = 0; t < segment.count; ++t) {
       for (int64_t head = 0; head < args.kv_heads; ++head) {
-        const int64_t base = head * segment.kv.head_stride + (segment.past + t) * args.head_dim;
-        const float* k = args.k.row(segment.first + t) + head * args.head_dim;
-        const float* v = args.v.row(segment.first + t) + head * args.head_dim;
-        for (int64_t i = 0; i < args.head_dim; ++i) {
-          kv_store(segment.kv.k, segment.kv.dtype, base + i, k[i]);
-          kv_store(segment.kv.v, segment.kv.dtype, base + i, v[i]);
-        }
+        const KvView& kv = segment.kv;
+        const int64_t dim = args.head_dim, row = head * (kv.head_stride / dim) + segment.past + t;
+        const float* k = args.k.row(segment.first + t) + head * dim;
+        const float* v = args.v.row(segment.first + t) + head * dim;
+        kv_store(kv.k, kv.k_scales, kv.dtype, row, dim, k);
+        kv_store(kv.v, kv.v_scales, kv.dtype, row, dim, v);
       }
     }
   }

@@ -1,13 +1,22 @@
-// Keys and values of one sequence, all layers: [layers][k, v][kv_heads][capacity][head_dim].
+// Keys and values of one sequence, all layers: [layers][k, v][kv_heads][capacity][head_dim], behind
+// them the scales of I8, [layers][k, v][kv_heads][capacity] f32.
 #pragma once
 
+#include <string_view>
+
+#include "base/result.h"
+#include "kernels/ops.h"
 #include "model/arch.h"
 
 namespace awq {
 
+/// The type of a name on the command line, "f16" or "int8"; usage error for another name, and for a
+/// type that `ops` does not take.
+Result<DType> kv_cache_dtype(std::string_view name, const Ops& ops);
+
 class KvCache {
  public:
-  /// `dtype` F32 or F16. Memory is touched as positions are filled.
+  /// `dtype` F32, F16 or I8 (kernels/ops.h, KvView). Memory is touched as positions are filled.
   KvCache(Device& device, const Arch& arch, int64_t capacity, DType dtype);
 
   int64_t length() const { return length_; }
@@ -21,6 +30,7 @@ class KvCache {
   void truncate(int64_t length) { length_ = length; }
 
  private:
+  size_t scales_at_;  // bytes
   DeviceBuffer buffer_;
   DType dtype_;
   int64_t capacity_, head_dim_, kv_heads_, length_ = 0;
