@@ -4,6 +4,7 @@
 #include <functional>
 
 #include "base/progress.h"
+#include "cli/bench_profile.h"
 #include "cli/verb.h"
 #include "model/synthetic.h"
 
@@ -16,6 +17,9 @@ struct BenchArguments {
   int64_t depth = 0;
   SyntheticOptions synthetic;
   std::string protocol = "plain";
+  bool profile = false;
+  std::string cache_dtype = "f16";
+  DType cache = DType::f16;  ///< of that name
 };
 
 constexpr int64_t kTinyChatPrompt = 4, kTinyChatTokens = 200;
@@ -26,6 +30,7 @@ struct Measurement {
   double ms_per_token = 0;  ///< the median of the runs
   uint64_t peak = 0;  ///< resident memory before the roof was measured with a buffer of its own
   std::string plan;   ///< of the backend for a decode step; empty: op by op
+  std::vector<PartTime> parts;  ///< of one pass, with --profile
   double gb_per_second() const { return tokens_per_second * bytes_per_token / 1e9; }
 };
 
@@ -82,8 +87,10 @@ double key_bytes(const Arch& arch, const BenchArguments& options) {
   if (options.depth == 0) return 0;
   const auto position = static_cast<double>(options.depth) + static_cast<double>(options.tokens) / 2;
   const Sizes& sizes = arch.sizes;
-  return position * 2 * sizeof(uint16_t) *
-         static_cast<double>(sizes.layers * sizes.kv_heads * sizes.head_dim);
+  const double head = options.cache == DType::i8
+                          ? static_cast<double>(sizes.head_dim) + sizeof(float)
+                          : static_cast<double>(sizes.head_dim) * sizeof(uint16_t);
+  return position * 2 * head * static_cast<double>(sizes.layers * sizes.kv_heads);
 }
 
 std::vector<int32_t> prompt_ids(int64_t count, int64_t vocab) {
@@ -94,30 +101,35 @@ std::vector<int32_t> prompt_ids(int64_t count, int64_t vocab) {
   return ids;
 }
 
-// `steps` greedy tokens of every sequence, all sequences in each pass.
-void decode_together(Engine& engine, std::vector<KvCache>& caches, int64_t steps) {
-  std::vector<int32_t> ids(caches.size(),
-                           1 % static_cast<int32_t>(engine.model().arch.sizes.vocab));
-  std::vector<Feed> feeds;
-  for (size_t i = 0; i < caches.size(); ++i) feeds.push_back({&caches[i], {&ids[i], 1}});
-  for (int64_t step = 0; step < steps; ++step) {
-    engine.model().ops.argmax(engine.device(), engine.logits(engine.forward(feeds)), ids.data());
-  }
-}
-
 Measurement measure_batch(Engine& engine, const BenchArguments& options, double weights) {
   const auto batch = static_cast<size_t>(options.batch);
+  const Arch& arch = engine.model().arch;
   std::vector<KvCache> caches;
+  caches.reserve(batch);
+  std::vector<KvCache*> all;
+  const auto before = prompt_ids(options.depth, arch.sizes.vocab);
   for (size_t i = 0; i < batch; ++i) {
-    caches.emplace_back(engine.device(), engine.model().arch, options.tokens, DType::f16);
+    caches.emplace_back(engine.device(), arch, options.tokens + options.depth, options.cache);
+    all.push_back(&caches.back());
+    if (!before.empty()) engine.prefill(caches.back(), before);
   }
-  return measure(
-      cat("tg", options.tokens, "x", batch), options.tokens * options.batch,
-      weights / static_cast<double>(batch), options.repetitions, engine.device(),
+  const std::vector<int32_t> first(batch, 1 % static_cast<int32_t>(arch.sizes.vocab));
+  std::vector<int32_t> ids(batch * static_cast<size_t>(options.tokens));
+  Measurement result = measure(
+      cat("tg", options.tokens, options.depth > 0 ? cat("@d", options.depth) : "", "x", batch),
+      options.tokens * options.batch,
+      weights / static_cast<double>(batch) + key_bytes(arch, options), options.repetitions,
+      engine.device(),
       [&] {
-        for (KvCache& cache : caches) cache.truncate(0);
+        for (KvCache& cache : caches) cache.truncate(options.depth);
       },
-      [&] { decode_together(engine, caches, options.tokens); });
+      [&] { engine.greedy(all, first, ids); });
+  result.plan = engine.batch_plan_name(caches.front());
+  if (options.profile) {
+    for (KvCache& cache : caches) cache.truncate(options.depth + options.tokens / 2);
+    result.parts = engine.profile(all, first);
+  }
+  return result;
 }
 
 std::vector<Measurement> run(Engine& engine, const BenchArguments& options) {
@@ -125,16 +137,24 @@ std::vector<Measurement> run(Engine& engine, const BenchArguments& options) {
   const auto weights = static_cast<double>(engine.model().bytes_per_token());
   const bool tinychat = options.protocol == "tinychat";
   KvCache cache(engine.device(), arch, std::max(options.prompt, decoded_positions(options)),
-                DType::f16);
+                options.cache);
   const std::vector<int32_t> ids = prompt_ids(options.prompt, arch.sizes.vocab);
   std::vector<Measurement> results;
   if (options.prompt > 0) {
-    const auto passes = (options.prompt + Engine::kChunk - 1) / Engine::kChunk;
+    const int64_t chunk = engine.prompt_chunk(cache, options.prompt);
+    const auto passes = (options.prompt + chunk - 1) / chunk;
     results.push_back(measure(
         cat("pp", options.prompt), options.prompt,
         weights * static_cast<double>(passes) / static_cast<double>(options.prompt),
         options.repetitions, engine.device(), [&] { cache.truncate(0); },
         [&] { engine.logits(engine.prefill(cache, ids)); }));
+    results.back().plan = engine.prompt_plan_name(cache);
+    if (options.profile) {
+      cache.truncate(0);
+      results.back().parts = engine.profile_prompt(
+          cache, std::span(ids).first(static_cast<size_t>(
+                     std::min(options.prompt, engine.prompt_chunk(cache, options.prompt)))));
+    }
   }
   if (options.tokens > 0 && options.batch > 1) {
     results.push_back(measure_batch(engine, options, weights));
@@ -157,8 +177,9 @@ std::vector<Measurement> run(Engine& engine, const BenchArguments& options) {
   return results;
 }
 
-Status report(Engine& engine, const BenchArguments& options, double load_seconds) {
+Status report(Engine& engine, BenchArguments& options, double load_seconds) {
   const Model& model = engine.model();
+  AWQ_ASSIGN(options.cache, kv_cache_dtype(options.cache_dtype, model.ops));
   const int64_t context = model.arch.sizes.context;
   if (options.prompt > context || decoded_positions(options) > context) {
     return usage_error(cat("-p and -n must fit the model's context of ", context));
@@ -184,12 +205,16 @@ Status report(Engine& engine, const BenchArguments& options, double load_seconds
                     {"load_seconds", load_seconds},
                     {"weights", options.synthetic.shape.empty() ? "of the model" : "random"},
                     {"peak_rss_bytes", results.front().peak}});
+    if (!m.parts.empty()) list.back()["profile"] = profile_json(m.parts);
     table += cat("| ", m.test, " | ", fixed(m.tokens_per_second, 1), " ± ", fixed(m.stddev, 1),
                  " | ", fixed(m.ms_per_token, 3), " | ", fixed(m.gb_per_second(), 2), " | ",
                  fixed(m.roof / 1e9, 1), " | ", fixed(percent, 1), " | ",
                  m.plan.empty() ? "op by op" : m.plan, " |\n");
   }
   if (options.model.json) return print_json(list);
+  for (const Measurement& m : results) {
+    if (!m.parts.empty()) table += cat("\n", m.test, ", one pass\n\n", profile_table(m.parts, m.roof));
+  }
   const std::string random =
       options.synthetic.shape.empty() ? "" : cat(options.synthetic.shape, " with random weights, ");
   return print(cat(random, engine.device().description(), "\n\n", table));
@@ -203,9 +228,6 @@ Status bench(BenchArguments& options) {
     }
     options.prompt = 0;
     options.tokens = kTinyChatTokens;
-  }
-  if (options.batch > 1 && options.depth > 0) {
-    return usage_error("--depth is for one sequence; leave --batch out");
   }
   if (options.synthetic.shape.empty()) {
     if (options.model.model.empty()) return usage_error("give a MODEL or --synthetic SHAPE");
@@ -261,6 +283,12 @@ void add_bench(CLI::App& app, Outcome& outcome) {
   verb->add_option("-b,--batch", options->batch, "decode this many sequences at once")
       ->check(CLI::Range(int64_t{1}, int64_t{4096}))
       ->capture_default_str();
+  verb->add_option("--kv-cache-dtype", options->cache_dtype,
+                   "of keys and values: f16, or int8 with a scale per head and position")
+      ->check(CLI::IsMember({"f16", "int8"}))
+      ->capture_default_str();
+  verb->add_flag("--profile", options->profile,
+                 "on a GPU, of a prompt and of several sequences at once: time the parts of a pass");
   verb->add_option("-r,--repetitions", options->repetitions, "runs that are averaged")
       ->check(CLI::Range(int64_t{1}, int64_t{1000}))
       ->capture_default_str();

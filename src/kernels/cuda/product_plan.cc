@@ -19,7 +19,10 @@ struct Cost {
   int columns;
   double wave, step, sharing;
 };
-constexpr Cost kCosts[] = {{64, 6.7, 1.12, 0.7}, {128, 6.0, 1.55, 3.5}, {256, 8.4, 1.30, 2.5}};
+constexpr Cost kCosts[] = {{32, 6.0, 0.80, 0.7}, {64, 6.3, 0.90, 0.7}, {128, 6.0, 1.55, 3.5}, {256, 8.4, 1.30, 2.5}};
+
+/// Microseconds of adding a part, per column.
+constexpr double kPartPerColumn = 0.012;
 
 int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
@@ -40,6 +43,17 @@ double microseconds(const Cost& c, const TileShape& shape, int64_t tokens, int p
          (c.wave + static_cast<double>(steps) * c.step + (parts > 1 ? c.sharing : 0));
 }
 
+/// Of steps dealt evenly: a tile is cut among some blocks, of which one adds the others' sums.
+double even_microseconds(const Cost& c, const TileShape& shape, int64_t tokens,
+                         int multiprocessors) {
+  const int64_t strips = warpgroup_rows(c.columns) / kTileRows;
+  const int64_t tiles = divide_up(shape.strips(), strips) * divide_up(tokens, c.columns);
+  const int64_t steps = divide_up(tiles * shape.strip_tiles(), multiprocessors);
+  const int64_t others = divide_up(shape.strip_tiles(), steps);
+  return c.wave + static_cast<double>(steps) * c.step +
+         static_cast<double>(others) * c.columns * kPartPerColumn;
+}
+
 }  // namespace
 
 TilePath choose_path(const TileShape& shape, int64_t tokens, bool warpgroups) {
@@ -54,11 +68,14 @@ TilePath choose_path(const TileShape& shape, int64_t tokens, bool warpgroups) {
 WarpgroupPlan plan_warpgroups(const TileShape& shape, int64_t tokens, int multiprocessors) {
   WarpgroupPlan best;
   double best_us = 1e300;
+  const auto consider = [&](double us, const WarpgroupPlan& plan) {
+    if (us < best_us) best_us = us, best = plan;
+  };
   for (const Cost& c : kCosts) {
     for (int parts = 1; parts <= std::min<int64_t>(8, shape.strip_tiles()); ++parts) {
-      const double us = microseconds(c, shape, tokens, parts, multiprocessors);
-      if (us < best_us) best_us = us, best = {c.columns, parts};
+      consider(microseconds(c, shape, tokens, parts, multiprocessors), {c.columns, parts, false});
     }
+    consider(even_microseconds(c, shape, tokens, multiprocessors), {c.columns, 1, true});
   }
   return best;
 }

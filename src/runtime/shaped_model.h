@@ -1,0 +1,69 @@
+// Random decoders of chosen sizes and weights, for tests of the planned decode step.
+#pragma once
+
+#include <cmath>
+
+#include "base/float16.h"
+#include "model/synthetic.h"
+#include "model/test_model.h"
+
+namespace awq {
+
+// Decoders of other sizes than Llama's own, with random weights.
+struct DecoderShape {
+  const char* name;
+  Sizes sizes;
+  int64_t group;
+  DType head = DType::f16;  // u8: as the linears
+  RopePairing pairing = RopePairing::half;
+  int bits = 4;  // 16: halves of the type of the head
+};
+
+inline Model shaped_model(const DecoderShape& shape, const Ops& ops) {
+  Model model;
+  model.arch = test_arch({});
+  model.arch.sizes = shape.sizes;
+  Rope rope;
+  rope.rotary_dim = shape.sizes.head_dim;
+  rope.pairing = shape.pairing;
+  model.arch.block.attention.kinds = {{rope}};
+  model.arch.tied_head = false;
+  model.ops = ops;
+  prepare_tables(model);
+  const Sizes& sizes = shape.sizes;
+  TestRandom random(7);
+  const auto table = [&](DType dtype, float scale, int64_t out, int64_t in) {
+    const auto values = random.values(out * in, scale);
+    std::vector<uint16_t> halves(values.size());
+    for (size_t i = 0; i < values.size(); ++i) {
+      halves[i] = dtype == DType::f16 ? float_to_half(values[i]) : float_to_bfloat(values[i]);
+    }
+    return ops.pack_float(*ops.device, {halves.data(), dtype, out, in});
+  };
+  uint64_t seed = 0;
+  const auto packed = [&](int64_t out, int64_t in) {
+    if (shape.bits == 16) return table(shape.head, 2 / std::sqrt(static_cast<float>(in)), out, in);
+    return random_packed_weight(ops, QuantFormat{shape.bits, shape.group, false}, out, in, ++seed);
+  };
+  const auto norm = [&] {
+    return upload_floats(*ops.device, random.values(sizes.hidden, 0.3f, 1));
+  };
+  model.embed.weight = table(DType::f16, 1, sizes.vocab, sizes.hidden);
+  model.lm_head.weight = shape.head == DType::u8
+                             ? packed(sizes.vocab, sizes.hidden)
+                             : table(shape.head, 2 / std::sqrt(static_cast<float>(sizes.hidden)),
+                                     sizes.vocab, sizes.hidden);
+  model.final_norm.weight = norm();
+  for (int64_t layer = 0; layer < sizes.layers; ++layer) {
+    BlockWeights block;
+    for (const Norm& n : block_norms(model.arch.block)) block.norm(n.slot).weight = norm();
+    for (const Linear& linear : block_linears(model.arch.block)) {
+      const Shape dims = linear_shape(model.arch, linear);
+      block.linear(linear.slot).weight = packed(dims[0], dims[1]);
+    }
+    model.blocks.push_back(std::move(block));
+  }
+  return model;
+}
+
+}  // namespace awq
