@@ -14,19 +14,19 @@ constexpr int kThreads = 128;
 constexpr int kPad = 8;  // halves a row in shared memory, so that ldmatrix meets no bank twice
 constexpr float kLog2e = 1.44269504f;
 
-__device__ inline void copy_16(__half* to, const __half* from, bool there) {
+__device__ __forceinline__ void copy_16(__half* to, const __half* from, bool there) {
   asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(shared_address(to)), "l"(from),
                "r"(there ? 16 : 0));
 }
-__device__ inline void wait_for_copies() { asm volatile("cp.async.wait_all;" ::: "memory"); }
+__device__ __forceinline__ void wait_for_copies() { asm volatile("cp.async.wait_all;" ::: "memory"); }
 
-__device__ inline void load_matrices(uint32_t (&r)[4], const __half* row) {
+__device__ __forceinline__ void load_matrices(uint32_t (&r)[4], const __half* row) {
   asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
                : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
                : "r"(shared_address(row))
                : "memory");
 }
-__device__ inline void load_transposed(uint32_t (&r)[4], const __half* row) {
+__device__ __forceinline__ void load_transposed(uint32_t (&r)[4], const __half* row) {
   asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
                : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
                : "r"(shared_address(row))
@@ -34,7 +34,7 @@ __device__ inline void load_transposed(uint32_t (&r)[4], const __half* row) {
 }
 
 // Two floats as halves, and what the halves left of them.
-__device__ inline void split(float x, float y, uint32_t& high, uint32_t& low) {
+__device__ __forceinline__ void split(float x, float y, uint32_t& high, uint32_t& low) {
   const __half2 h = __floats2half2_rn(x, y);
   const __half2 l = __floats2half2_rn(x - __low2float(h), y - __high2float(h));
   high = *reinterpret_cast<const uint32_t*>(&h);
@@ -51,7 +51,7 @@ struct Tiling {
 };
 
 template <int kDim, bool kExact>
-__device__ inline void load_queries(const Attend& a, int first, __half* high, __half* low) {
+__device__ __forceinline__ void load_queries(const Attend& a, int first, __half* high, __half* low) {
   for (int i = threadIdx.x; i < kTilePairs * kDim; i += kThreads) {
     const int r = i / kDim, c = i % kDim, pair = first + r;
     float value = 0;
@@ -69,7 +69,7 @@ __device__ inline void load_queries(const Attend& a, int first, __half* high, __
 
 // Keys or values key .. key + kKeys - 1; zeros beyond `end` and beyond the head.
 template <int kDim, bool kExact>
-__device__ inline void fetch(__half* to, const __half* from, int64_t key, int64_t end,
+__device__ __forceinline__ void fetch(__half* to, const __half* from, int64_t key, int64_t end,
                              int head_dim) {
   constexpr int kWords = kDim / 8;
   for (int i = threadIdx.x; i < Tiling<kDim, kExact>::kKeys * kWords; i += kThreads) {
@@ -82,7 +82,7 @@ __device__ inline void fetch(__half* to, const __half* from, int64_t key, int64_
 
 // s[n] = 16 pairs x 8 keys: q k^T.
 template <int kDim, bool kExact, int kTiles>
-__device__ inline void dot_keys(float (&s)[kTiles][4], const __half* high, const __half* low,
+__device__ __forceinline__ void dot_keys(float (&s)[kTiles][4], const __half* high, const __half* low,
                                 const __half* keys) {
   constexpr int kStride = Tiling<kDim, kExact>::kStride;
   const int lane = threadIdx.x % 32;
@@ -108,7 +108,7 @@ __device__ inline void dot_keys(float (&s)[kTiles][4], const __half* high, const
 
 // out += p v, p as dot_keys and the softmax left it.
 template <int kDim, bool kExact, int kTiles>
-__device__ inline void add_values(float (&out)[kDim / 8][4], const float (&p)[kTiles][4],
+__device__ __forceinline__ void add_values(float (&out)[kDim / 8][4], const float (&p)[kTiles][4],
                                   const __half* values) {
   constexpr int kStride = Tiling<kDim, kExact>::kStride;
   const int lane = threadIdx.x % 32;
@@ -148,8 +148,48 @@ struct Pair {
 
 // Scores to weights of a softmax in progress; returns what the sums so far are multiplied by. `e`
 // is the first of the pair's two elements of each s[n]; `whole`: it sees every key of the tile.
+__device__ __forceinline__ float exp2_fast(float x) {
+  float y;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
+}
+
+// The same without soft-cap and slopes, where a weight is rounded to a half anyway. `scale` is to
+// base 2, pair.most is a score before it.
 template <int kTiles>
-__device__ inline float weigh(const Attend& a, Pair& pair, float (&s)[kTiles][4], int e,
+__device__ __forceinline__ float weigh_plain(Pair& pair, float (&s)[kTiles][4], int e, int64_t key,
+                                             bool whole, float scale) {
+  if (!whole) {
+    const int64_t own = key + threadIdx.x % 4 * 2;
+    const int first = static_cast<int>(pair.first - own), end = static_cast<int>(pair.end - own);
+#pragma unroll
+    for (int n = 0; n < kTiles; ++n) {
+#pragma unroll
+      for (int i = 0; i < 2; ++i) {
+        if (n * 8 + i < first || n * 8 + i >= end) s[n][e + i] = -INFINITY;
+      }
+    }
+  }
+  float most = pair.most;
+#pragma unroll
+  for (int n = 0; n < kTiles; ++n) most = fmaxf(most, fmaxf(s[n][e], s[n][e + 1]));
+  most = fmaxf(most, __shfl_xor_sync(~0u, most, 1));
+  most = fmaxf(most, __shfl_xor_sync(~0u, most, 2));
+  const float base = most == -INFINITY ? 0 : most * scale;  // nothing seen yet: all weights are 0
+  const float kept = exp2_fast(pair.most * scale - base);
+  float total = 0;
+#pragma unroll
+  for (int n = 0; n < kTiles; ++n) {
+#pragma unroll
+    for (int i = 0; i < 2; ++i) total += s[n][e + i] = exp2_fast(s[n][e + i] * scale - base);
+  }
+  pair.total = pair.total * kept + total;
+  pair.most = most;
+  return kept;
+}
+
+template <int kTiles>
+__device__ __forceinline__ float weigh(const Attend& a, Pair& pair, float (&s)[kTiles][4], int e,
                               int64_t key, bool whole) {
   float most = pair.most;
 #pragma unroll
@@ -181,7 +221,7 @@ __device__ inline float weigh(const Attend& a, Pair& pair, float (&s)[kTiles][4]
 }
 
 template <int kDim>
-__device__ inline void store(const Attend& a, Pair& pair, const float (&out)[kDim / 8][4], int e) {
+__device__ __forceinline__ void store(const Attend& a, Pair& pair, const float (&out)[kDim / 8][4], int e) {
   pair.total += __shfl_xor_sync(~0u, pair.total, 1);
   pair.total += __shfl_xor_sync(~0u, pair.total, 2);
   if (pair.row >= a.rows) return;
@@ -227,6 +267,7 @@ __global__ void __launch_bounds__(kThreads) attend_tiles(Attend a) {
 
   const int pair = first + warp * 16 + threadIdx.x % 32 / 4;
   Pair upper(a, pair), lower(a, pair + 8);
+  const bool plain = !kExact && a.softcap == 0 && a.slopes == nullptr && a.scale > 0;
   float out[kDim / 8][4] = {};
   if (from < to) fetch<kDim, kExact>(keys, k, begin + from * kKeys, end, a.head_dim);
   load_queries<kDim, kExact>(a, first, high, low);
@@ -239,8 +280,14 @@ __global__ void __launch_bounds__(kThreads) attend_tiles(Attend a) {
     dot_keys<kDim, kExact>(s, high + own, low + own, keys);
     const bool whole =
         key >= first_key(a, last_position) && key + kKeys <= end_key(a, first_position);
-    const float keep_upper = weigh(a, upper, s, 0, key, whole);
-    const float keep_lower = weigh(a, lower, s, 2, key, whole);
+    float keep_upper, keep_lower;
+    if (plain) {
+      keep_upper = weigh_plain(upper, s, 0, key, whole, a.scale * kLog2e);
+      keep_lower = weigh_plain(lower, s, 2, key, whole, a.scale * kLog2e);
+    } else {
+      keep_upper = weigh(a, upper, s, 0, key, whole);
+      keep_lower = weigh(a, lower, s, 2, key, whole);
+    }
 #pragma unroll
     for (int n = 0; n < kDim / 8; ++n) {
       out[n][0] *= keep_upper, out[n][1] *= keep_upper;
@@ -251,6 +298,7 @@ __global__ void __launch_bounds__(kThreads) attend_tiles(Attend a) {
     if (tile + 1 < to) fetch<kDim, kExact>(keys, k, key + kKeys, end, a.head_dim);
     add_values<kDim, kExact>(out, s, values);
   }
+  if (plain) upper.most *= a.scale, lower.most *= a.scale;  // as merge_parts() takes it
   store<kDim>(a, upper, out, 0);
   store<kDim>(a, lower, out, 2);
 }

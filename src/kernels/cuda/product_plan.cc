@@ -8,21 +8,24 @@ namespace awq::cuda {
 namespace {
 
 // Up to kStripTokens the tiles are streamed once; up to kBlockTokens mma.sync reads them once for
-// every 64 tokens. Warpgroups were ahead of decoding the weight to memory once, for cuBLAS, at 1024
-// tokens and behind at 2048. A small weight gives them too few blocks to cut.
+// every 64 tokens. Warpgroups were ahead of decoding the weight to memory once, for cuBLAS, up to 2048
+// tokens, the longest chunk of a prompt. A small weight gives them too few blocks to cut.
 constexpr int64_t kStripTokens = 8, kBlockTokens = 16, kBlockTokensAlone = 128,
-                  kWarpgroupTokens = 1536, kSmall = int64_t{8} << 20, kBlockTokensSmall = 64;
+                  kWarpgroupTokens = 2048, kSmall = int64_t{8} << 20, kBlockTokensSmall = 64;
 
-/// Microseconds, fitted to an H200: of a wave of blocks, of each of its steps of 128 inputs, and of
-/// adding the shares of the inputs.
+/// Microseconds, fitted to an H100 (cuda_kernels_bench --plans): of a wave of blocks, of each of its
+/// steps of 128 inputs, of adding the shares of the inputs, and of adding a part of steps dealt evenly.
 struct Cost {
   int columns;
-  double wave, step, sharing;
+  double wave, step, sharing, part;
 };
-constexpr Cost kCosts[] = {{32, 6.0, 0.80, 0.7}, {64, 6.3, 0.90, 0.7}, {128, 6.0, 1.55, 3.5}, {256, 8.4, 1.30, 2.5}};
+constexpr Cost kCosts[] = {{32, 3.44, 0.997, 1.6, 1.24},
+                           {64, 3.84, 1.193, 2.7, 1.68},
+                           {128, 5.23, 1.587, 2.8, 3.0},
+                           {256, 2.45, 1.473, 5.6, 4.1}};
 
-/// Microseconds of adding a part, per column.
-constexpr double kPartPerColumn = 0.012;
+/// Where both are near, whole tiles were faster.
+constexpr double kEvenCare = 1.04;
 
 int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
@@ -50,8 +53,8 @@ double even_microseconds(const Cost& c, const TileShape& shape, int64_t tokens,
   const int64_t tiles = divide_up(shape.strips(), strips) * divide_up(tokens, c.columns);
   const int64_t steps = divide_up(tiles * shape.strip_tiles(), multiprocessors);
   const int64_t others = divide_up(shape.strip_tiles(), steps);
-  return c.wave + static_cast<double>(steps) * c.step +
-         static_cast<double>(others) * c.columns * kPartPerColumn;
+  return (c.wave + static_cast<double>(steps) * c.step + static_cast<double>(others) * c.part) *
+         kEvenCare;
 }
 
 }  // namespace

@@ -70,14 +70,8 @@ __device__ __forceinline__ void store_row(const float* x, void* cache, float* sc
 // cache where `append`.
 template <class T, int kDim>
 __device__ void prepare(const AttentionStep& a, int64_t row, int kv_head, int position, bool append,
-                        float (*q)[kDim], float2* turns, float (*added)[kDim]) {
+                        float (*q)[kDim], const float2* turns, float (*added)[kDim]) {
   const int shared_heads = a.heads / a.kv_heads;
-  for (int pair = threadIdx.x; pair < a.half; pair += kThreads) {
-    float sine, cosine;
-    sincosf(static_cast<float>(position) * a.frequency[pair], &sine, &cosine);
-    turns[pair] = {cosine, sine};
-  }
-  __syncthreads();
   const float* from = a.q.data + row * a.q.stride + kv_head * shared_heads * kDim;
   const float* key = a.k.data + row * a.k.stride + kv_head * kDim;
   const float scale = a.scale * kLog2e;
@@ -136,70 +130,78 @@ struct Running {
   float most[kShared], total[kShared], sums[kShared][8];
 };
 
-// kKeys keys of every group at a time, all of them under way before the first is used.
-template <class T, int kDim, int kShared, int kKeys>
-__device__ __forceinline__ void attend_keys(const Cache& cache, int kv_head, int from, int to,
-                                            const float (&q)[kShared][8], Running<kShared>& r) {
+// kKeys keys and values of every group, all of them under way before the first is used.
+template <class T, int kDim, int kKeys>
+struct Fetched {
   using G = Groups<kDim>;
-  constexpr bool kCodes = std::is_same_v<T, int8_t>;
+  static constexpr bool kCodes = std::is_same_v<T, int8_t>;
   using Words = std::conditional_t<kCodes, uint2, uint4>;  // eight elements
-  const int lane = threadIdx.x % 32, group = threadIdx.x / 32 * G::kOfWarp + lane / G::kLanes;
-  const int64_t base = kv_head * (cache.head_stride / kDim);
-  for (int first = from; first < to; first += kKeys * G::kAll) {
-    Words keys[kKeys], values[kKeys];
-    float k_scale[kKeys], v_scale[kKeys];
+  Words keys[kKeys], values[kKeys];
+  float k_scale[kKeys], v_scale[kKeys];
+
+  __device__ __forceinline__ void fetch(const Cache& cache, int kv_head, int first, int to) {
+    const int lane = threadIdx.x % 32, group = threadIdx.x / 32 * G::kOfWarp + lane / G::kLanes;
+    const int64_t base = kv_head * (cache.head_stride / kDim);
 #pragma unroll
     for (int u = 0; u < kKeys; ++u) {
-      const int64_t at = base + min(first + u * G::kAll + group, to - 1);
+      const int64_t at = base + max(min(first + u * G::kAll + group, to - 1), 0);
       keys[u] = static_cast<const Words*>(cache.k)[at * G::kLanes + lane % G::kLanes];
       values[u] = static_cast<const Words*>(cache.v)[at * G::kLanes + lane % G::kLanes];
       k_scale[u] = v_scale[u] = 1;
       if constexpr (kCodes) k_scale[u] = cache.k_scales[at], v_scale[u] = cache.v_scales[at];
     }
-    float score[kKeys][kShared];
+  }
+};
+
+// Of `now`, the keys from `first` on, those below `to`.
+template <class T, int kDim, int kShared, int kKeys>
+__device__ __forceinline__ void attend_keys(const Fetched<T, kDim, kKeys>& now, int first, int to,
+                                            const float (&q)[kShared][8], Running<kShared>& r) {
+  using G = Groups<kDim>;
+  const int lane = threadIdx.x % 32, group = threadIdx.x / 32 * G::kOfWarp + lane / G::kLanes;
+  float score[kKeys][kShared];
 #pragma unroll
-    for (int u = 0; u < kKeys; ++u) {
-      float k[8];
-      to_floats(keys[u], k);
-      const bool there = first + u * G::kAll + group < to;
-#pragma unroll
-      for (int p = 0; p < kShared; ++p) {
-        float sum = 0;
-#pragma unroll
-        for (int i = 0; i < 8; ++i) sum += q[p][i] * k[i];
-#pragma unroll
-        for (int lanes = G::kLanes / 2; lanes > 0; lanes /= 2) {
-          sum += __shfl_xor_sync(~0u, sum, lanes);
-        }
-        score[u][p] = there ? sum * k_scale[u] : -INFINITY;
-      }
-    }
+  for (int u = 0; u < kKeys; ++u) {
+    float k[8];
+    to_floats(now.keys[u], k);
+    const bool there = first + u * G::kAll + group < to;
 #pragma unroll
     for (int p = 0; p < kShared; ++p) {
-      float most = r.most[p];
+      float sum = 0;
 #pragma unroll
-      for (int u = 0; u < kKeys; ++u) most = fmaxf(most, score[u][p]);
-      const float zero = most == -INFINITY ? 0 : most;  // nothing seen yet: all weights are 0
-      const float kept = exp2f(r.most[p] - zero);
-      r.most[p] = most;
-      r.total[p] *= kept;
+      for (int i = 0; i < 8; ++i) sum += q[p][i] * k[i];
 #pragma unroll
-      for (float& s : r.sums[p]) s *= kept;
-#pragma unroll
-      for (int u = 0; u < kKeys; ++u) {
-        score[u][p] = exp2f(score[u][p] - zero);
-        r.total[p] += score[u][p];
+      for (int lanes = G::kLanes / 2; lanes > 0; lanes /= 2) {
+        sum += __shfl_xor_sync(~0u, sum, lanes);
       }
+      score[u][p] = there ? sum * now.k_scale[u] : -INFINITY;
     }
+  }
+#pragma unroll
+  for (int p = 0; p < kShared; ++p) {
+    float most = r.most[p];
+#pragma unroll
+    for (int u = 0; u < kKeys; ++u) most = fmaxf(most, score[u][p]);
+    const float zero = most == -INFINITY ? 0 : most;  // nothing seen yet: all weights are 0
+    const float kept = exp2f(r.most[p] - zero);
+    r.most[p] = most;
+    r.total[p] *= kept;
+#pragma unroll
+    for (float& s : r.sums[p]) s *= kept;
 #pragma unroll
     for (int u = 0; u < kKeys; ++u) {
-      float v[8];
-      to_floats(values[u], v);
+      score[u][p] = exp2f(score[u][p] - zero);
+      r.total[p] += score[u][p];
+    }
+  }
 #pragma unroll
-      for (int p = 0; p < kShared; ++p) {
+  for (int u = 0; u < kKeys; ++u) {
+    float v[8];
+    to_floats(now.values[u], v);
 #pragma unroll
-        for (int i = 0; i < 8; ++i) r.sums[p][i] += score[u][p] * v_scale[u] * v[i];
-      }
+    for (int p = 0; p < kShared; ++p) {
+#pragma unroll
+      for (int i = 0; i < 8; ++i) r.sums[p][i] += score[u][p] * now.v_scale[u] * v[i];
     }
   }
 }
@@ -222,12 +224,25 @@ __global__ void __launch_bounds__(kThreads) attend_kernel(const __grid_constant_
   const int64_t row = blockIdx.y;
   const int lane = threadIdx.x % 32, group = threadIdx.x / 32 * G::kOfWarp + lane / G::kLanes;
   let_next_start();
-  wait_for_previous();
+  // Positions, caches and the keys before this one are as they were when the step began: what needs
+  // no more than these goes ahead of the wait for the queries.
   const int position = a.positions[row], count = position + 1;
   const int part = (count + a.splits - 1) / a.splits;
   const int from = min(split * part, count), to = min(from + part, count);
-  prepare<T, kDim>(a, row, kv_head, position, from <= position && position < to, queries, turns,
-                   added);
+  const bool append = from <= position && position < to;
+  const int old = append ? position : to;
+  const Cache cache = a.caches[row];
+  constexpr int kKeys = kShared <= 2 ? 4 : 2;
+  Fetched<T, kDim, kKeys> now;
+  if (from < old) now.fetch(cache, kv_head, from, old);
+  for (int pair = threadIdx.x; pair < a.half; pair += kThreads) {
+    float sine, cosine;
+    sincosf(static_cast<float>(position) * a.frequency[pair], &sine, &cosine);
+    turns[pair] = {cosine, sine};
+  }
+  __syncthreads();
+  wait_for_previous();
+  prepare<T, kDim>(a, row, kv_head, position, append, queries, turns, added);
 
   float q[kShared][8];
   Running<kShared> r;
@@ -240,7 +255,17 @@ __global__ void __launch_bounds__(kThreads) attend_kernel(const __grid_constant_
       r.sums[p][i] = 0;
     }
   }
-  attend_keys<T, kDim, kShared, kShared <= 2 ? 4 : 2>(a.caches[row], kv_head, from, to, q, r);
+  for (int first = from; first < old; first += kKeys * G::kAll) {
+    const Fetched<T, kDim, kKeys> current = now;
+    const int next = first + kKeys * G::kAll;
+    if (next < old) now.fetch(cache, kv_head, next, old);
+    attend_keys(current, first, old, q, r);
+  }
+  if (append) {
+    Fetched<T, kDim, 1> last;
+    last.fetch(cache, kv_head, position, to);
+    attend_keys(last, position, to, q, r);
+  }
 #pragma unroll
   for (int p = 0; p < kShared; ++p) {
     auto* own = reinterpret_cast<float4*>(&sums[group][p][lane % G::kLanes * 8]);

@@ -35,7 +35,12 @@ __global__ void __launch_bounds__(1024) norm_kernel(const __grid_constant__ Norm
   const int words = static_cast<int>(n.x.cols / 8);
   float* x = n.x.data + row * n.x.stride;
   let_next_start();
-  float held[kNormWords][8], square = 0;
+  float held[kNormWords][8], weight[kNormWords][8], square = 0;
+#pragma unroll
+  for (int w = 0; w < kNormWords; ++w) {
+    const int word = static_cast<int>(threadIdx.x + w * blockDim.x);
+    if (word < words) load_8(n.weight + word * 8, weight[w]);
+  }
   wait_for_previous();
 #pragma unroll
   for (int w = 0; w < kNormWords; ++w) {
@@ -65,10 +70,8 @@ __global__ void __launch_bounds__(1024) norm_kernel(const __grid_constant__ Norm
     const int word = static_cast<int>(threadIdx.x + w * blockDim.x);
     if (word - static_cast<int>(threadIdx.x % 32) >= n.y.words) break;  // a warp at a time
     if (word < words) {
-      float weight[8];
-      load_8(n.weight + word * 8, weight);
 #pragma unroll
-      for (int i = 0; i < 8; ++i) held[w][i] *= factor * weight[i];
+      for (int i = 0; i < 8; ++i) held[w][i] *= factor * weight[w][i];
     }
     store_inputs(n.y, row, word, word < n.y.words, held[w]);
   }
