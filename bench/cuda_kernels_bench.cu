@@ -2,9 +2,10 @@
 // rate of a read-only sweep, and cuBLAS on the same shapes in half precision. Weights are rotated
 // over more than four times the L2 cache; times are medians of CUDA graph replays.
 //
-//   cuda_kernels_bench [--json] [--quick] [--check]
+//   cuda_kernels_bench [--json] [--quick] [--check] | --plans
 //
-// --check only compares with a float64 reference; --quick measures fewer shapes and token counts.
+// --plans times every way to cut a product for warpgroups; --check only compares with a float64
+// reference; --quick measures fewer shapes and token counts.
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -163,13 +164,19 @@ bool check_format(CudaDevice& device, int bits, int64_t group, int64_t out, int6
   std::vector<Case> cases = {{TilePath::strips, "strips", {1, 2, 5, 8}, {}},
                              {TilePath::blocks, "blocks", {1, 7, 9, 16, 31, 64, 100}, {}},
                              {TilePath::dense, "dense", {3, 150}, {}}};
-  for (const int columns : {64, 128, 256}) {
+  for (const int columns : {32, 64, 128, 256}) {
     for (const int inputs : {1, 2, 3, 8}) {
       if (!has_warpgroups(device) || inputs > w->shape.strip_tiles()) continue;
       cases.push_back({TilePath::warpgroups,
                        std::to_string(columns) + " k" + std::to_string(inputs),
                        {1, columns - 3, columns, kMost},
-                       {columns, inputs}});
+                       {columns, inputs, false}});
+    }
+    if (has_warpgroups(device)) {
+      cases.push_back({TilePath::warpgroups,
+                       std::to_string(columns) + " even",
+                       {1, columns - 3, columns, kMost},
+                       {columns, 1, true}});
     }
   }
   for (const Case& c : cases) {
@@ -394,10 +401,40 @@ class Timings {
       };
       if (tokens <= 8) measure("strips", TilePath::strips);
       if (tokens >= 4 && tokens <= 256) measure("blocks", TilePath::blocks);
-      if (tokens >= 16 && has_warpgroups(device_)) measure("warpgroups", TilePath::warpgroups);
-      if (tokens >= 64) measure("dense", TilePath::dense);
+      if (tokens >= 8 && has_warpgroups(device_)) measure("warpgroups", TilePath::warpgroups);
+      if (tokens >= 128) measure("dense", TilePath::dense);
       for (const auto& [path, time] : us) print(s, bits, tokens, path, time, w[0]->bytes, cublas);
     }
+  }
+
+  /// Every plan of warpgroups, the conversion of the activations left out: what kCosts of
+  /// product_plan.cc are fitted to.
+  void plans(const Shape& s, const std::vector<int64_t>& token_counts) {
+    std::vector<std::unique_ptr<QuantTilesCuda>> w;
+    const double bytes = static_cast<double>(s.out * s.in) * (0.5 + 80.0 / 4096);
+    for (int i = 0; i < copies(bytes); ++i) {
+      w.push_back(random_tiles(device_, 4, 128, s.out, s.in, i + 1));
+    }
+    const int n = static_cast<int>(w.size());
+    for (const int64_t tokens : token_counts) {
+      const WarpgroupPlan chosen = plan_warpgroups(w[0]->shape, tokens, device_.multiprocessors());
+      for (const int columns : {32, 64, 128, 256}) {
+        if (columns >= 2 * std::max<int64_t>(tokens, 32)) continue;
+        for (const int parts : {0, 1, 2, 3, 4, 5, 6, 7, 8}) {  // 0: even
+          const WarpgroupPlan plan{columns, std::max(parts, 1), parts == 0};
+          const double us = graph_us(device_, launches(n, tokens), [&](int i) {
+            const QuantTilesCuda* const one = w[i % n].get();
+            const Matrix y(y_.as<float>(), tokens, s.out);
+            multiply_warpgroup_inputs(device_, x16_.data(), tokens, {{&one, 1}, nullptr, {&y, 1}},
+                                      plan);
+          });
+          std::printf("plan,%s,%ld,%ld,%ld,%d,%d,%.2f,%s\n", s.name, static_cast<long>(s.out),
+                      static_cast<long>(s.in), static_cast<long>(tokens), columns, parts, us,
+                      plan == chosen ? "chosen" : "");
+        }
+      }
+    }
+    std::fflush(stdout);
   }
 
   void floats(const Shape& s) {
@@ -474,19 +511,26 @@ bool check_all(CudaDevice& device, bool json) {
   return good;
 }
 
-int run(bool json, bool quick, bool only_check) {
+int run(bool json, bool quick, bool only_check, bool plans) {
   const auto made = make_cuda_device(0);
   if (!made.ok()) {
     std::fprintf(stderr, "%s\n", made.error().message.c_str());
     return 1;
   }
   CudaDevice& device = cuda_device(**made);
+  if (plans) {
+    Timings timings(device, false);
+    for (const Shape& s : kShapes) {
+      if (s.quick && s.out > 1024) timings.plans(s, {16, 32, 64, 128, 256, 512, 1024});
+    }
+    return 0;
+  }
   if (json) std::puts("[");
   const bool good = check_all(device, json);
   if (!only_check) {
     Timings timings(device, json);
     const std::vector<int64_t> counts =
-        quick ? std::vector<int64_t>{1, 4, 8, 16, 32, 64, 128, 512}
+        quick ? std::vector<int64_t>{1, 8, 16, 32, 64, 128, 256, 512, 1024, 2048}
               : std::vector<int64_t>{1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048};
     for (const Shape& s : kShapes) {
       if (quick && !s.quick) continue;
@@ -508,5 +552,5 @@ int main(int argc, char** argv) {
     return std::any_of(argv + 1, argv + argc,
                        [&](const char* a) { return std::strcmp(a, name) == 0; });
   };
-  return awq::cuda::run(has("--json"), has("--quick"), has("--check"));
+  return awq::cuda::run(has("--json"), has("--quick"), has("--check"), has("--plans"));
 }

@@ -34,5 +34,10 @@ rows --synthetic llama-3-8b -p 0 -n 200 --depth 7900 | sed 1,2d
 section "Several sequences" "--synthetic llama-2-7b -p 0 -n 100 --batch N"
 rows --synthetic llama-2-7b -p 0 -n 100 --batch 8
 for batch in 32 64; do rows --synthetic llama-2-7b -p 0 -n 100 --batch $batch | sed 1,2d; done
-section "Memory" "--synthetic llama-2-13b --max-vram 8GiB -p 512 -n 1000"
-rows --synthetic llama-2-13b --max-vram 8GiB -p 512 -n 1000
+section "Keys and values of 8 bits" "--synthetic llama-2-7b -p 512 -n 100 --depth N [--batch N] --kv-cache-dtype int8"
+rows --synthetic llama-2-7b -p 512 -n 100 --depth 2048 --kv-cache-dtype int8
+rows --synthetic llama-2-7b -p 0 -n 100 --depth 1024 --batch 32 | sed 1,2d
+rows --synthetic llama-2-7b -p 0 -n 100 --depth 1024 --batch 32 --kv-cache-dtype int8 | sed 1,2d
+# In halves they do not fit.
+section "Memory: 2048 positions of 13B" "--synthetic llama-2-13b --max-vram 8GiB -p 0 -n 100 --depth 1940 --kv-cache-dtype int8"
+rows --synthetic llama-2-13b --max-vram 8GiB -p 0 -n 100 --depth 1940 --kv-cache-dtype int8

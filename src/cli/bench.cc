@@ -97,30 +97,35 @@ std::vector<int32_t> prompt_ids(int64_t count, int64_t vocab) {
   return ids;
 }
 
-// `steps` greedy tokens of every sequence, all sequences in each pass.
-void decode_together(Engine& engine, std::vector<KvCache>& caches, int64_t steps) {
-  std::vector<int32_t> ids(caches.size(),
-                           1 % static_cast<int32_t>(engine.model().arch.sizes.vocab));
-  std::vector<Feed> feeds;
-  for (size_t i = 0; i < caches.size(); ++i) feeds.push_back({&caches[i], {&ids[i], 1}});
-  for (int64_t step = 0; step < steps; ++step) {
-    engine.model().ops.argmax(engine.device(), engine.logits(engine.forward(feeds)), ids.data());
-  }
-}
-
 Measurement measure_batch(Engine& engine, const BenchArguments& options, double weights, DType kv) {
   const auto batch = static_cast<size_t>(options.batch);
+  const Arch& arch = engine.model().arch;
   std::vector<KvCache> caches;
+  caches.reserve(batch);
+  std::vector<KvCache*> all;
+  const auto before = prompt_ids(options.depth, arch.sizes.vocab);
   for (size_t i = 0; i < batch; ++i) {
-    caches.emplace_back(engine.device(), engine.model().arch, options.tokens, kv);
+    caches.emplace_back(engine.device(), arch, options.tokens + options.depth, kv);
+    all.push_back(&caches.back());
+    if (!before.empty()) engine.prefill(caches.back(), before);
   }
-  return measure(
-      cat("tg", options.tokens, "x", batch), options.tokens * options.batch,
-      weights / static_cast<double>(batch), options.repetitions, engine.device(),
+  const std::vector<int32_t> first(batch, 1 % static_cast<int32_t>(arch.sizes.vocab));
+  std::vector<int32_t> ids(batch * static_cast<size_t>(options.tokens));
+  Measurement result = measure(
+      cat("tg", options.tokens, options.depth > 0 ? cat("@d", options.depth) : "", "x", batch),
+      options.tokens * options.batch,
+      weights / static_cast<double>(batch) + key_bytes(arch, options, kv), options.repetitions,
+      engine.device(),
       [&] {
-        for (KvCache& cache : caches) cache.truncate(0);
+        for (KvCache& cache : caches) cache.truncate(options.depth);
       },
-      [&] { decode_together(engine, caches, options.tokens); });
+      [&] { engine.greedy(all, first, ids); });
+  result.plan = engine.batch_plan_name(caches.front());
+  if (options.profile) {
+    for (KvCache& cache : caches) cache.truncate(options.depth + options.tokens / 2);
+    result.parts = engine.profile(all, first);
+  }
+  return result;
 }
 
 Measurement measure_decode(Engine& engine, const BenchArguments& options, double weights, DType kv,
@@ -145,9 +150,8 @@ Measurement measure_decode(Engine& engine, const BenchArguments& options, double
   result.plan = engine.plan_name(cache);
   if (!options.profile) return result;
   const auto runs = static_cast<double>((options.repetitions + 1) * options.tokens);
-  for (const StepPart& part : engine.profile(cache)) {
-    result.parts.emplace_back(part.name, 1e3 * part.seconds / runs);
-  }
+  result.parts = engine.profile(cache);
+  for (PartTime& part : result.parts) part.microseconds /= runs;
   if (result.parts.empty()) say(cat("--profile: ", result.plan_name(), " decoding has no split"));
   return result;
 }
@@ -159,12 +163,20 @@ std::vector<Measurement> run(Engine& engine, const BenchArguments& options, DTyp
   const std::vector<int32_t> ids = prompt_ids(options.prompt, arch.sizes.vocab);
   std::vector<Measurement> results;
   if (options.prompt > 0) {
-    const auto passes = (options.prompt + Engine::kChunk - 1) / Engine::kChunk;
+    const int64_t chunk = engine.prompt_chunk(cache, options.prompt);
+    const auto passes = (options.prompt + chunk - 1) / chunk;
     results.push_back(measure(
         cat("pp", options.prompt), options.prompt,
         weights * static_cast<double>(passes) / static_cast<double>(options.prompt),
         options.repetitions, engine.device(), [&] { cache.truncate(0); },
         [&] { engine.logits(engine.prefill(cache, ids)); }));
+    results.back().plan = engine.prompt_plan_name(cache);
+    if (options.profile) {
+      cache.truncate(0);
+      results.back().parts = engine.profile_prompt(
+          cache, std::span(ids).first(static_cast<size_t>(
+                     std::min(options.prompt, engine.prompt_chunk(cache, options.prompt)))));
+    }
   }
   if (options.tokens > 0 && options.batch > 1) {
     results.push_back(measure_batch(engine, options, weights, kv));
@@ -282,9 +294,6 @@ Status bench(BenchArguments& options) {
       (options.batch > 1 || options.depth > 0 || options.protocol != "plain" || options.profile)) {
     return usage_error("--draft continues --text; leave --batch, --depth, --protocol and --profile out");
   }
-  if (options.batch > 1 && options.depth > 0) {
-    return usage_error("--depth is for one sequence; leave --batch out");
-  }
   if (options.synthetic.shape.empty()) {
     if (options.model.model.empty()) return usage_error("give a MODEL or --synthetic SHAPE");
     AWQ_ASSIGN(Session session, Session::open(options.model.model, options.model.backend));
@@ -349,7 +358,7 @@ void add_bench(CLI::App& app, Outcome& outcome) {
   verb->add_option("-o,--output", options->output, "table for people (md), or csv or json for scripts")
       ->check(CLI::IsMember({"md", "csv", "json"}))
       ->capture_default_str();
-  verb->add_flag("--profile", options->profile, "also split a decoded token's time by part of the step (CPU)");
+  verb->add_flag("--profile", options->profile, "also time the parts of a decode step, and on a GPU of a prompt's pass");
   add_kv_cache_option(*verb, options->kv_cache);
   add_draft_options(*verb, options->draft);
   verb->add_option("--text", options->text,

@@ -1,6 +1,7 @@
 #include "cli/bench_report.h"
 
 #include "base/format.h"
+#include "cli/bench_profile.h"
 #include "report/table.h"
 
 namespace awq {
@@ -25,7 +26,7 @@ Json to_json(const Measurement& m, const BenchSubject& subject, uint64_t peak) {
                {"weights", subject.random ? "random" : "of the model"},
                {"peak_rss_bytes", peak}};
   if (m.instructions_per_weight > 0) json["instructions_per_weight"] = m.instructions_per_weight;
-  for (const auto& [name, ms] : m.parts) json["profile_ms"][name] = ms;
+  if (!m.parts.empty()) json["profile"] = profile_json(m.parts);
   if (m.guessed > 0) {
     json["guessed"] = m.guessed;
     json["accepted"] = m.accepted;
@@ -82,13 +83,7 @@ std::string more_tables(const std::vector<Measurement>& results) {
   std::string text;
   for (const Measurement& m : results) {
     if (m.parts.empty()) continue;
-    double total = 0;
-    for (const auto& part : m.parts) total += part.second;
-    Table table({{cat("part of ", m.test), Table::Align::left}, {"ms/token"}, {"%"}});
-    for (const auto& [name, ms] : m.parts) {
-      table.add_row({name, fixed(ms, 3), fixed(100 * ms / total, 1)});
-    }
-    text += cat("\n", table.markdown());
+    text += cat("\n", m.test, ", one pass\n\n", profile_table(m.parts, m.roof));
   }
   for (const Measurement& m : results) {
     if (m.guessed == 0) continue;

@@ -2,10 +2,10 @@
 #pragma once
 
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "base/json.h"
+#include "kernels/decode_step.h"
 
 namespace awq {
 
@@ -17,7 +17,7 @@ struct Measurement {
   std::string plan;   ///< of the backend for a decode step; empty: op by op
   double barriers_per_token = 0;    ///< of the host's threads
   double instructions_per_weight = 0;  ///< 0: no counter on this machine
-  std::vector<std::pair<std::string, double>> parts;  ///< ms of a token by part of the step
+  std::vector<PartTime> parts;  ///< of one pass, with --profile
 
   /// Of speculative decoding; guessed 0: none.
   int64_t guessed = 0, accepted = 0;

@@ -364,7 +364,11 @@ void attend(const Ops& ops, const AttentionCase& c, DType dtype, const std::vect
     const int64_t total = past + count;
     // Beyond what is appended lies what must not be read.
     const std::vector<float> nothing(static_cast<size_t>((total + 3) * width), NAN);
-    const KvView view{on_device(nothing), on_device(nothing), dtype, (total + 3) * c.dim};
+    KvView view{on_device(nothing), on_device(nothing), dtype, (total + 3) * c.dim};
+    if (dtype == DType::i8) {
+      const std::vector<float> none(static_cast<size_t>((total + 3) * c.kv_heads), NAN);
+      view.k_scales = on_device(none), view.v_scales = on_device(none);
+    }
     const Segment before{0, past, 0, view};
     ops.kv_append(
         device,
@@ -406,8 +410,9 @@ TEST_F(CudaOp, Attention) {
     for (int64_t h = 0; c.alibi && h < c.heads; ++h) {
       slopes.push_back(0.1f / static_cast<float>(h + 1));
     }
-    for (const DType dtype : {DType::f32, DType::f16}) {
-      compare(data.normal(rows * c.heads * c.dim, 2), rows, 2e-5,
+    for (const DType dtype : {DType::f32, DType::f16, DType::i8}) {
+      // Codes that many rows read are decoded to halves.
+      compare(data.normal(rows * c.heads * c.dim, 2), rows, dtype == DType::i8 ? 3e-3 : 2e-5,
               cat(c.heads, "/", c.kv_heads, " heads of ", c.dim, " ", dtype_name(dtype), ", past ",
                   c.segments[0].first),
               [&](const Ops& ops, Matrix q, bool) { attend(ops, c, dtype, kv, q, slopes); });

@@ -36,10 +36,12 @@ struct DecodeSpec {
   std::vector<DecodeLayer> layers;
 };
 
-/// Time that went to a part of the steps.
-struct StepPart {
-  std::string_view name;
-  double seconds = 0;
+/// What the parts of a pass took, all layers together.
+struct PartTime {
+  std::string_view name;  ///< of a literal
+  int64_t calls = 0;      ///< 0: not counted
+  double microseconds = 0;
+  double bytes = 0;  ///< of weights, keys and values that it read; 0: not counted
 };
 
 /// Steps of one sequence with the caches of the spec.
@@ -55,7 +57,38 @@ class DecodeStep {
   virtual void greedy(int32_t token, int64_t past, std::span<int32_t> ids) = 0;
   /// What the steps since the last call spent on each of their parts; the first call starts the clock.
   /// Empty where the backend cannot tell.
-  virtual std::vector<StepPart> profile() { return {}; }
+  virtual std::vector<PartTime> profile() { return {}; }
+};
+
+/// Passes of a decoder over several sequences, or over many rows of one. The caches come with each
+/// call: [layers][sequences]; those of the spec do not count.
+class BatchStep {
+ public:
+  virtual ~BatchStep() = default;
+  virtual std::string_view name() const = 0;
+  /// Whether the caches are of a kind that it knows.
+  virtual bool takes(const KvView& cache) const = 0;
+  /// Appends tokens[i] at position past[i] of sequence i; returns logits [sequences, vocab] on the
+  /// device, valid until the next call.
+  virtual Matrix step(std::span<const int32_t> tokens, std::span<const int64_t> past,
+                      std::span<const KvView> caches) = 0;
+  /// Greedy: appends the tokens, then each sequence's argmax, and so on; ids [steps][sequences]: the
+  /// argmax after each. No host synchronization between the steps.
+  virtual void greedy(std::span<const int32_t> tokens, std::span<const int64_t> past,
+                      std::span<const KvView> caches, std::span<int32_t> ids) = 0;
+  /// The most rows of a prompt, up to `rows`, for which memory can be had.
+  virtual int64_t prompt_rows(int64_t rows) const = 0;
+  /// Appends tokens from position `past` on to one sequence, caches [layers]; returns the residual
+  /// rows [tokens, hidden] after the last block, valid until the next call.
+  virtual Matrix prompt(std::span<const int32_t> tokens, int64_t past,
+                        std::span<const KvView> caches) = 0;
+  /// One step() or prompt() with its parts timed. The times between events add up to more than an
+  /// unobserved pass takes, whose kernels overlap.
+  virtual std::vector<PartTime> profile_step(std::span<const int32_t> tokens,
+                                             std::span<const int64_t> past,
+                                             std::span<const KvView> caches) = 0;
+  virtual std::vector<PartTime> profile_prompt(std::span<const int32_t> tokens, int64_t past,
+                                               std::span<const KvView> caches) = 0;
 };
 
 }  // namespace awq

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <new>
 #include <string>
 #include <utility>
@@ -32,6 +33,7 @@ class Device {
   virtual void download(void* host, const void* device, size_t bytes) = 0;
   virtual void clear(void* device, size_t bytes) = 0;  ///< zero bytes
   virtual void synchronize() = 0;
+  virtual uint64_t available() const { return UINT64_MAX; }  ///< bytes that allocate() may yet give
   virtual bool host_visible() const { return true; }  ///< the host may read what allocate() gave
   virtual ThreadPool& pool() = 0;               ///< host threads
 };

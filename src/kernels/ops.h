@@ -48,6 +48,7 @@ struct FloatWeight {
 };
 
 class DecodeStep;
+class BatchStep;
 struct DecodeSpec;
 
 enum class NormKind { rms, layer };
@@ -228,6 +229,8 @@ struct Ops {
   // Fused; null when the backend has none.
   /// A plan of whole decode steps (kernels/decode_step.h); null entry or null answer: walk the ops.
   std::unique_ptr<DecodeStep> (*plan_decode)(Device&, const DecodeSpec&) = nullptr;
+  /// A plan of passes over batches and prompts; null as above.
+  std::unique_ptr<BatchStep> (*plan_batch)(Device&, const DecodeSpec&) = nullptr;
   /// residual += x; y = norm(residual)
   void (*add_norm)(Device&, Matrix x, Matrix residual, const NormArgs&) = nullptr;
 };

@@ -62,13 +62,13 @@ Result<std::vector<int32_t>> sample_corpus(Engine& engine, int32_t start,
   }
   std::vector<int32_t> corpus;
   corpus.reserve(static_cast<size_t>(options.tokens));
-  std::vector<Feed> feeds(documents.size());
+  std::vector<KvCache*> caches;
+  for (Document& document : documents) caches.push_back(&document.cache);
+  std::vector<int32_t> last(documents.size());
   int64_t sampled = 0;
   while (static_cast<int64_t>(corpus.size()) < options.tokens) {
-    for (size_t i = 0; i < documents.size(); ++i) {
-      feeds[i] = {&documents[i].cache, {&documents[i].ids.back(), 1}};
-    }
-    const Matrix logits = engine.logits(engine.forward(feeds));
+    for (size_t i = 0; i < documents.size(); ++i) last[i] = documents[i].ids.back();
+    const Matrix logits = engine.decode(caches, last);
     AWQ_TRY(draw(engine.on_host(logits), documents, engine.device().pool()));
     sampled += static_cast<int64_t>(documents.size());
     for (Document& document : documents) {

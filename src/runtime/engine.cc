@@ -37,13 +37,88 @@ Matrix Engine::forward(std::span<const Feed> feeds) {
 Matrix Engine::prefill(KvCache& cache, std::span<const int32_t> tokens) {
   AWQ_CHECK(!tokens.empty());
   Matrix x;
-  const int64_t length = cache.length() + static_cast<int64_t>(tokens.size());
-  for (size_t begin = 0; begin < tokens.size(); begin += kChunk) {
-    const Feed feed{&cache, tokens.subspan(begin, std::min<size_t>(kChunk, tokens.size() - begin)),
-                    length};
-    x = forward({&feed, 1});
+  const auto count = static_cast<int64_t>(tokens.size());
+  const int64_t length = cache.length() + count, chunk = prompt_chunk(cache, count);
+  BatchStep* const plan = batch_plan(cache);
+  for (int64_t begin = 0; begin < count; begin += chunk) {
+    const auto part = tokens.subspan(static_cast<size_t>(begin),
+                                     static_cast<size_t>(std::min(chunk, count - begin)));
+    if (plan != nullptr) {
+      const auto rows = static_cast<int64_t>(part.size());
+      AWQ_CHECK(cache.length() + rows <= cache.capacity(), cache.length(), " + ", rows);
+      const KvCache* const one = &cache;
+      x = plan->prompt(part, cache.length(), views({&one, 1}));
+      cache.advance(rows);
+    } else {
+      const Feed feed{&cache, part, length};
+      x = forward({&feed, 1});
+    }
   }
   return x.slice_rows(x.rows - 1, 1);
+}
+
+int64_t Engine::prompt_chunk(const KvCache& cache, int64_t tokens) {
+  const BatchStep* const plan = batch_plan(cache);
+  return plan == nullptr ? kChunk : plan->prompt_rows(std::min(tokens, kPlannedChunk));
+}
+
+BatchStep* Engine::batch_plan(const KvCache& cache) {
+  const Ops& ops = model_->ops;
+  if (!batch_planned_ && ops.plan_batch != nullptr) {
+    const std::vector<KvView> none(static_cast<size_t>(model_->arch.sizes.layers));
+    const auto spec = decode_spec(*model_, none, 0);
+    if (spec) batch_plan_ = ops.plan_batch(device(), *spec);
+  }
+  batch_planned_ = true;
+  return batch_plan_ != nullptr && batch_plan_->takes(cache.view(0)) ? batch_plan_.get() : nullptr;
+}
+
+std::span<const KvView> Engine::views(std::span<const KvCache* const> caches) {
+  views_.clear();
+  for (int64_t layer = 0; layer < model_->arch.sizes.layers; ++layer) {
+    for (const KvCache* cache : caches) views_.push_back(cache->view(layer));
+  }
+  return views_;
+}
+
+Matrix Engine::decode(std::span<KvCache* const> caches, std::span<const int32_t> tokens) {
+  AWQ_CHECK(!caches.empty() && caches.size() == tokens.size(), caches.size(), tokens.size());
+  BatchStep* const plan = batch_plan(*caches.front());
+  if (plan == nullptr) {
+    std::vector<Feed> feeds;
+    for (size_t i = 0; i < caches.size(); ++i) feeds.push_back({caches[i], tokens.subspan(i, 1)});
+    return logits(forward(feeds));
+  }
+  past_.clear();
+  for (KvCache* cache : caches) {
+    AWQ_CHECK(cache->length() < cache->capacity(), cache->length());
+    past_.push_back(cache->length());
+    cache->advance(1);
+  }
+  return plan->step(tokens, past_, views(std::vector<const KvCache*>(caches.begin(), caches.end())));
+}
+
+void Engine::greedy(std::span<KvCache* const> caches, std::span<const int32_t> tokens,
+                    std::span<int32_t> ids) {
+  AWQ_CHECK(!caches.empty() && caches.size() == tokens.size() && ids.size() % tokens.size() == 0,
+            caches.size(), ids.size());
+  const size_t steps = ids.size() / tokens.size();
+  if (BatchStep* const plan = batch_plan(*caches.front())) {
+    past_.clear();
+    for (KvCache* cache : caches) {
+      AWQ_CHECK(cache->length() + static_cast<int64_t>(steps) <= cache->capacity(),
+                cache->length(), " + ", steps);
+      past_.push_back(cache->length());
+      cache->advance(static_cast<int64_t>(steps));
+    }
+    return plan->greedy(tokens, past_,
+                        views(std::vector<const KvCache*>(caches.begin(), caches.end())), ids);
+  }
+  for (size_t step = 0; step < steps; ++step) {
+    const auto to = ids.subspan(step * tokens.size(), tokens.size());
+    model_->ops.argmax(device(), decode(caches, tokens), to.data());
+    tokens = to;
+  }
 }
 
 Matrix Engine::logits(Matrix hidden) {
@@ -79,6 +154,10 @@ Matrix Engine::decode(KvCache& cache, int32_t token) {
     cache.advance(1);
     return out;
   }
+  if (batch_plan(cache) != nullptr) {
+    KvCache* const one = &cache;
+    return decode(std::span(&one, 1), {&token, 1});
+  }
   const Feed feed{&cache, {&token, 1}};
   return logits(forward({&feed, 1}));
 }
@@ -91,10 +170,35 @@ void Engine::greedy(KvCache& cache, int32_t token, std::span<int32_t> ids) {
     cache.advance(count);
     return;
   }
+  if (batch_plan(cache) != nullptr) {
+    KvCache* const one = &cache;
+    return greedy(std::span(&one, 1), {&token, 1}, ids);
+  }
   for (int32_t& id : ids) {
     model_->ops.argmax(device(), decode(cache, token), &id);
     token = id;
   }
+}
+
+std::vector<PartTime> Engine::profile(std::span<KvCache* const> caches,
+                                      std::span<const int32_t> tokens) {
+  BatchStep* const plan = batch_plan(*caches.front());
+  if (plan == nullptr) return {};
+  past_.clear();
+  for (const KvCache* cache : caches) {
+    AWQ_CHECK(cache->length() < cache->capacity(), cache->length());
+    past_.push_back(cache->length());
+  }
+  return plan->profile_step(
+      tokens, past_, views(std::vector<const KvCache*>(caches.begin(), caches.end())));
+}
+
+std::vector<PartTime> Engine::profile_prompt(const KvCache& cache,
+                                             std::span<const int32_t> tokens) {
+  BatchStep* const plan = batch_plan(cache);
+  if (plan == nullptr) return {};
+  const KvCache* const one = &cache;
+  return plan->profile_prompt(tokens, cache.length(), views({&one, 1}));
 }
 
 std::span<const float> Engine::on_host(Matrix x) {

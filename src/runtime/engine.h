@@ -20,7 +20,8 @@ struct Feed {
 
 class Engine {
  public:
-  static constexpr int64_t kChunk = 512;  ///< rows of one pass through the blocks
+  static constexpr int64_t kChunk = 512;  ///< rows of one pass through the blocks, op by op
+  static constexpr int64_t kPlannedChunk = 2048;  ///< by a plan of the backend, memory allowing
 
   explicit Engine(const Model& model)
       : model_(&model), workspace_(*model.ops.device) {}
@@ -32,7 +33,7 @@ class Engine {
   /// valid until the next call. Caches must have room. Ids must be below the vocabulary's size.
   Matrix forward(std::span<const Feed> feeds);
 
-  /// Prefill in chunks of kChunk; returns the last row [1, hidden].
+  /// Prefill in chunks of prompt_chunk(); returns the last row [1, hidden].
   Matrix prefill(KvCache& cache, std::span<const int32_t> tokens);
 
   /// logits [rows, vocab] of residual rows, valid until the next call.
@@ -46,16 +47,42 @@ class Engine {
   /// token after the i-th of them.
   void greedy(KvCache& cache, int32_t token, std::span<int32_t> ids);
 
-  /// The plan that decode() of this cache follows; empty: op by op.
-  std::string_view plan_name(const KvCache& cache) {
-    const DecodeStep* step = plan(cache);
+  /// The same for several sequences at once, tokens[i] of caches[i]: logits [sequences, vocab].
+  Matrix decode(std::span<KvCache* const> caches, std::span<const int32_t> tokens);
+
+  /// Greedy decoding of several sequences: ids [steps][sequences].
+  void greedy(std::span<KvCache* const> caches, std::span<const int32_t> tokens,
+              std::span<int32_t> ids);
+
+  /// Rows of one pass of prefill() into such a cache.
+  int64_t prompt_chunk(const KvCache& cache, int64_t tokens);
+
+  /// The plan that decode() of caches like these follows; empty: op by op.
+  std::string_view batch_plan_name(const KvCache& cache) {
+    const BatchStep* step = batch_plan(cache);
     return step != nullptr ? step->name() : std::string_view();
   }
 
+  /// And of prefill().
+  std::string_view prompt_plan_name(const KvCache& cache) {
+    return batch_plan(cache) != nullptr ? "planned" : std::string_view();
+  }
+
+  /// The parts of a decode() of several sequences, or of a prefill() of one chunk, timed; empty
+  /// without a plan. The caches do not grow.
+  std::vector<PartTime> profile(std::span<KvCache* const> caches, std::span<const int32_t> tokens);
+  std::vector<PartTime> profile_prompt(const KvCache& cache, std::span<const int32_t> tokens);
+
+  /// The plan that decode() of this cache follows; empty: op by op.
+  std::string_view plan_name(const KvCache& cache) {
+    const DecodeStep* step = plan(cache);
+    return step != nullptr ? step->name() : batch_plan_name(cache);
+  }
+
   /// DecodeStep::profile of the plan of this cache.
-  std::vector<StepPart> profile(const KvCache& cache) {
+  std::vector<PartTime> profile(const KvCache& cache) {
     DecodeStep* step = plan(cache);
-    return step != nullptr ? step->profile() : std::vector<StepPart>();
+    return step != nullptr ? step->profile() : std::vector<PartTime>();
   }
 
   /// The values of a matrix without gaps, in host memory; valid until the next call.
@@ -63,6 +90,9 @@ class Engine {
 
  private:
   DecodeStep* plan(const KvCache& cache);
+  BatchStep* batch_plan(const KvCache& cache);
+  /// Of the caches, [layers][sequences].
+  std::span<const KvView> views(std::span<const KvCache* const> caches);
 
   const Model* model_;
   Workspace workspace_;
@@ -73,6 +103,10 @@ class Engine {
   std::vector<float> host_;
   std::unique_ptr<DecodeStep> plan_;  // of the cache below; null when the backend declined
   KvView planned_cache_;
+  std::unique_ptr<BatchStep> batch_plan_;
+  bool batch_planned_ = false;
+  std::vector<KvView> views_;
+  std::vector<int64_t> past_;
 };
 
 }  // namespace awq

@@ -121,9 +121,9 @@ class PhasedStep : public DecodeStep, private PhasedWork {
     }
   }
 
-  std::vector<StepPart> profile() override {
-    std::vector<StepPart> parts;
-    for (size_t i = 0; i < kParts; ++i) parts.push_back({kPartNames[i], times_[i]});
+  std::vector<PartTime> profile() override {
+    std::vector<PartTime> parts;
+    for (size_t i = 0; i < kParts; ++i) parts.push_back({kPartNames[i], 0, 1e6 * times_[i], 0});
     times_.fill(0);
     timed_ = true;
     return parts;

@@ -5,6 +5,7 @@
 
 #include "kernels/cuda/tile_math.cuh"
 #include "kernels/cuda/tile_product.h"
+#include "kernels/cuda/transpose.cuh"
 
 namespace awq::cuda {
 namespace {
@@ -53,22 +54,7 @@ __global__ void warpgroup_inputs_kernel(const Matrix x, bool aligned, uint4* y, 
   uint32_t p[4];
 #pragma unroll
   for (int i = 0; i < 4; ++i) p[i] = activation_halves(v[2 * i], v[2 * i + 1]);
-  // The four lanes of 32 inputs transpose their 4 x 4 pairs.
-  const int j = threadIdx.x & 3;
-#pragma unroll
-  for (int bit = 1; bit <= 2; bit *= 2) {
-    const bool high = (j & bit) != 0;
-#pragma unroll
-    for (int i = 0; i < 4; ++i) {
-      if (i & bit) continue;
-      const uint32_t other = __shfl_xor_sync(~0u, high ? p[i] : p[i | bit], bit);
-      if (high) {
-        p[i] = other;
-      } else {
-        p[i | bit] = other;
-      }
-    }
-  }
+  transpose_pairs(p);
   if (word < row_words) {
     y[(word / 8 * padded_rows + row) * 8 + ((word % 8) ^ (row % 8))] = {p[0], p[1], p[2], p[3]};
   }

@@ -15,7 +15,7 @@ struct Attend {
   const float* q;
   float* out;
   int64_t q_stride, out_stride;
-  const void *k, *v;  // f32 or f16, head_stride elements from head to head
+  const void *k, *v;  // f32, f16 or codes, head_stride elements from head to head
   int64_t head_stride;
   int heads, kv_heads, head_dim, rows;
   int64_t past, window;
@@ -25,6 +25,8 @@ struct Attend {
   int splits;      // of the keys: gridDim.z
   float* partial;  // [splits][partial_rows * heads][head_dim + 2]: sums, largest score, total; or null
   int partial_rows;
+  const float *k_scales = nullptr, *v_scales = nullptr;  // of codes, see KvView
+  bool exact = true;  // products as good as in f32, by tensor cores too
   const int32_t* position = nullptr;  // of the one row, where only the device knows it: not `past`
 
   __host__ __device__ int shared_heads() const { return heads / kv_heads; }

@@ -3,6 +3,7 @@
 // keeps a softmax of its own; parts are merged in a fixed order. Many pairs of an f16 cache go to
 // attend_tiles.cu instead.
 #include <algorithm>
+#include <type_traits>
 
 #include "kernels/check_shapes.h"
 #include "kernels/cuda/attend.cuh"
@@ -17,8 +18,9 @@ constexpr int kPairs = 8, kWarps = 4;
 
 // Caches of neighbouring rows, one row a sequence.
 struct Sequences {
-  static constexpr int kMost = 96;  // what a kernel's arguments hold
+  static constexpr int kMost = 64;  // what a kernel's arguments hold
   void *k[kMost], *v[kMost];
+  float *k_scales[kMost], *v_scales[kMost];
   int64_t head_stride[kMost], past[kMost];
 };
 
@@ -64,12 +66,16 @@ __device__ void attend_part(Attend a, int split) {
   const int64_t part = (end - begin + a.splits - 1) / a.splits;
   const int64_t from = begin + split * part, to = min(end, from + part);
   for (int64_t key = from + warp; key < to; key += kWarps) {
-    float k[kPerLane], v[kPerLane];
+    float k[kPerLane], v[kPerLane], k_scale = 1, v_scale = 1;
+    if constexpr (std::is_same_v<T, int8_t>) {
+      const int64_t at = kv_head * (a.head_stride / a.head_dim) + key;
+      k_scale = a.k_scales[at], v_scale = a.v_scales[at];
+    }
 #pragma unroll
     for (int j = 0; j < kPerLane; ++j) {
       const int i = lane + 32 * j;
-      k[j] = i < a.head_dim ? static_cast<float>(keys[key * a.head_dim + i]) : 0;
-      v[j] = i < a.head_dim ? static_cast<float>(values[key * a.head_dim + i]) : 0;
+      k[j] = i < a.head_dim ? k_scale * static_cast<float>(keys[key * a.head_dim + i]) : 0;
+      v[j] = i < a.head_dim ? v_scale * static_cast<float>(values[key * a.head_dim + i]) : 0;
     }
 #pragma unroll
     for (int p = 0; p < kPairs; ++p) {
@@ -142,6 +148,8 @@ __global__ void __launch_bounds__(kWarps * 32)
   a.out += row * a.out_stride;
   a.k = sequences.k[row];
   a.v = sequences.v[row];
+  a.k_scales = sequences.k_scales[row];
+  a.v_scales = sequences.v_scales[row];
   a.head_stride = sequences.head_stride[row];
   a.past = sequences.past[row];
   a.rows = 1;
@@ -205,7 +213,11 @@ void launch_sequences(CudaDevice& cuda, const Attend& a, const Sequences& s) {
 }
 
 void launch_pairs(CudaDevice& cuda, const Attend& a, DType dtype) {
-  return dtype == DType::f16 ? launch_pairs<__half>(cuda, a) : launch_pairs<float>(cuda, a);
+  switch (dtype) {
+    case DType::f16: return launch_pairs<__half>(cuda, a);
+    case DType::i8: return launch_pairs<int8_t>(cuda, a);
+    default: return launch_pairs<float>(cuda, a);
+  }
 }
 
 // Enough parts of the keys to fill the device, none shorter than 16 keys (256 for tiles):
@@ -237,7 +249,31 @@ void split(CudaDevice& cuda, Attend& a, bool tiles) {
   }
 }
 
+// Codes as halves, a block a row of a head: [kv_heads][keys][head_dim], of the keys and of the values.
+__global__ void decode_codes(Attend a, int64_t keys, __half* to) {
+  const int64_t row = (blockIdx.y % a.kv_heads) * (a.head_stride / a.head_dim) + blockIdx.x;
+  const bool value = blockIdx.y >= a.kv_heads;
+  const auto* from = static_cast<const int8_t*>(value ? a.v : a.k) + row * a.head_dim;
+  const float scale = (value ? a.v_scales : a.k_scales)[row];
+  to += (static_cast<int64_t>(blockIdx.y) * keys + blockIdx.x) * a.head_dim;
+  for (int i = threadIdx.x; i < a.head_dim; i += blockDim.x) {
+    to[i] = __float2half_rn(fminf(fmaxf(scale * static_cast<float>(from[i]), -65504.f), 65504.f) +
+                            (scale - scale));
+  }
+}
+
 void launch(CudaDevice& cuda, Attend a, DType dtype) {
+  if (dtype == DType::i8 && a.pairs() >= 16 && a.head_dim % 8 == 0) {
+    // Many pairs read each key: decoded once for all of them.
+    const int64_t keys = a.past + a.rows;
+    const int64_t part = a.kv_heads * keys * a.head_dim;
+    auto* halves = static_cast<__half*>(cuda.scratch(2, static_cast<size_t>(2 * part) * 2));
+    decode_codes<<<dim3(static_cast<unsigned>(keys), static_cast<unsigned>(2 * a.kv_heads)),
+                   std::min(a.head_dim, 128), 0, cuda.stream()>>>(a, keys, halves);
+    check_launch("decoding keys and values");
+    a.k = halves, a.v = halves + part, a.head_stride = keys * a.head_dim;
+    dtype = DType::f16;
+  }
   const bool tiles = dtype == DType::f16 && a.pairs() >= 16 && tiles_attend(a);
   split(cuda, a, tiles);
   if (tiles) {
@@ -252,7 +288,8 @@ Attend attend_of(const CudaDevice& cuda, const StepAttention& s, int64_t most) {
   const int64_t stride = s.heads * s.head_dim;
   Attend a{s.q, s.out, stride, stride, s.kv.k, s.kv.v, s.kv.head_stride, static_cast<int>(s.heads),
            static_cast<int>(s.kv_heads), static_cast<int>(s.head_dim), 1, most, 0, s.scale, 0,
-           nullptr, true, 1, nullptr, 1, s.position};
+           nullptr, true, 1, nullptr, 1};
+  a.position = s.position;
   a.splits = choose_splits(cuda, a, false);
   if (a.splits > 1) a.partial = s.partial;
   return a;
@@ -273,6 +310,7 @@ Sequences gather(std::span<const Segment> segments) {
   Sequences s;
   for (size_t i = 0; i < segments.size(); ++i) {
     s.k[i] = segments[i].kv.k, s.v[i] = segments[i].kv.v;
+    s.k_scales[i] = segments[i].kv.k_scales, s.v_scales[i] = segments[i].kv.v_scales;
     s.head_stride[i] = segments[i].kv.head_stride, s.past[i] = segments[i].past;
   }
   return s;
@@ -286,6 +324,8 @@ void attend_together(CudaDevice& cuda, Attend a, std::span<const Segment> segmen
   split(cuda, a, false);
   if (segments[0].kv.dtype == DType::f16) {
     launch_sequences<__half>(cuda, a, sequences);
+  } else if (segments[0].kv.dtype == DType::i8) {
+    launch_sequences<int8_t>(cuda, a, sequences);
   } else {
     launch_sequences<float>(cuda, a, sequences);
   }
@@ -322,6 +362,39 @@ void append_together(cudaStream_t stream, const KvAppendArgs& args,
   check_launch("appending to the KV caches");
 }
 
+// A block a row; a warp a head of keys or values, whose codes share a scale.
+__global__ void append_codes(Matrix k, Matrix v, int64_t first, KvView kv, int64_t past,
+                             int head_dim) {
+  const int lane = threadIdx.x % 32, warps = blockDim.x / 32;
+  const int heads = static_cast<int>(k.cols) / head_dim;
+  for (int head = threadIdx.x / 32; head < 2 * heads; head += warps) {
+    const bool value = head >= heads;
+    const Matrix& x = value ? v : k;
+    const float* from = x.data + (first + blockIdx.x) * x.stride + head % heads * head_dim;
+    float largest = 0;
+    bool finite = true;
+    for (int i = lane; i < head_dim; i += 32) {
+      largest = fmaxf(largest, fabsf(from[i]));
+      finite &= isfinite(from[i]);
+    }
+    for (int lanes = 16; lanes > 0; lanes /= 2) {
+      largest = fmaxf(largest, __shfl_xor_sync(~0u, largest, lanes));
+    }
+    finite = __all_sync(~0u, finite);
+    const bool plain = finite && largest >= 1e-30f;
+    const float inverse = plain ? __fdiv_rn(127.f, largest) : 0;
+    const int64_t at = head % heads * (kv.head_stride / head_dim) + past + blockIdx.x;
+    int8_t* to = static_cast<int8_t*>(value ? kv.v : kv.k) + at * head_dim;
+    for (int i = lane; i < head_dim; i += 32) {
+      to[i] = plain ? static_cast<int8_t>(__float2int_rn(from[i] * inverse)) : int8_t{0};
+    }
+    if (lane == 0) {
+      (value ? kv.v_scales : kv.k_scales)[at] =
+          plain ? __fdiv_rn(largest, 127.f) : finite ? 0.f : __int_as_float(0x7fc00000);
+    }
+  }
+}
+
 template <class T>
 __global__ void append(Matrix k, Matrix v, int64_t first, KvView kv, int64_t past, int head_dim) {
   const float* from_k = k.data + (first + blockIdx.x) * k.stride;
@@ -341,7 +414,7 @@ void kv_append(Device& device, const KvAppendArgs& args) {
   const cudaStream_t stream = cuda_device(device).stream();
   for (size_t i = 0; i < args.segments.size();) {
     const size_t together = sequences_of(args.segments.subspan(i));
-    if (together > 1) {
+    if (together > 1 && args.segments[i].kv.dtype != DType::i8) {
       append_together(stream, args, args.segments.subspan(i, together));
       i += together;
       continue;
@@ -350,7 +423,10 @@ void kv_append(Device& device, const KvAppendArgs& args) {
     if (segment.count == 0) continue;
     const auto rows = static_cast<unsigned>(segment.count);
     const auto dim = static_cast<int>(args.head_dim);
-    if (segment.kv.dtype == DType::f16) {
+    if (segment.kv.dtype == DType::i8) {
+      append_codes<<<rows, kRowThreads, 0, stream>>>(args.k, args.v, segment.first, segment.kv,
+                                                     segment.past, dim);
+    } else if (segment.kv.dtype == DType::f16) {
       append<__half><<<rows, kRowThreads, 0, stream>>>(args.k, args.v, segment.first, segment.kv,
                                                        segment.past, dim);
     } else {
@@ -371,7 +447,9 @@ void step_attention(CudaDevice& device, const StepAttention& step, int64_t most)
   if (a.partial != nullptr) launch_merge(device, a);
 }
 
-void attention(Device& device, const AttentionArgs& args) {
+void attention(Device& device, const AttentionArgs& args) { attend_rows(device, args, true); }
+
+void attend_rows(Device& device, const AttentionArgs& args, bool exact) {
   check_attention(args);
   AWQ_CHECK(args.head_dim <= 256, args.head_dim);
   CudaDevice& cuda = cuda_device(device);
@@ -381,12 +459,14 @@ void attention(Device& device, const AttentionArgs& args) {
     const size_t together = sequences_of(args.segments.subspan(i));
     i += std::max<size_t>(1, together);
     if (segment.count == 0) continue;
-    const Attend a{args.q.row(segment.first), args.out.row(segment.first), args.q.stride,
+    Attend a{args.q.row(segment.first), args.out.row(segment.first), args.q.stride,
                    args.out.stride, segment.kv.k, segment.kv.v, segment.kv.head_stride,
                    static_cast<int>(args.heads), static_cast<int>(args.kv_heads),
                    static_cast<int>(args.head_dim), static_cast<int>(segment.count), segment.past,
                    args.window, args.scale, args.softcap, slopes, args.causal, 1, nullptr,
                    static_cast<int>(segment.count)};
+    a.k_scales = segment.kv.k_scales, a.v_scales = segment.kv.v_scales;
+    a.exact = exact;
     if (together > 1) {
       attend_together(cuda, a, args.segments.subspan(i - together, together));
     } else {

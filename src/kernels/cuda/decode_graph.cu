@@ -304,6 +304,7 @@ std::unique_ptr<DecodeStep> plan_decode(Device& device, const DecodeSpec& spec) 
     return nullptr;
   }
   for (const DecodeLayer& layer : spec.layers) {
+    if (layer.kv.dtype == DType::i8) return nullptr;  // the plan of batches takes these
     for (const PackedWeight* weight :
          {layer.q, layer.k, layer.v, layer.o, layer.gate, layer.up, layer.down}) {
       if (!capturable(weight)) return nullptr;

@@ -45,6 +45,7 @@ class Owner : public CudaDevice {
     for (Scratch& scratch : scratch_) {
       if (scratch.data != nullptr) Owner::release(scratch.data, scratch.bytes);
     }
+    if (flags_ != nullptr) Owner::release(flags_, kFlags * sizeof(uint32_t));
     if (blas_ != nullptr) {
       destroy_blas(blas_);
       Owner::release(workspace_, kBlasWorkspaceBytes);
@@ -105,6 +106,14 @@ class Owner : public CudaDevice {
     check(cudaMemsetAsync(device, 0, bytes, stream_), "clearing memory");
   }
 
+  uint64_t available() const override {
+    use();
+    size_t free = 0, total = 0;
+    check(cudaMemGetInfo(&free, &total), "asking for free memory");
+    const uint64_t allowed = limit_ == 0 ? free : limit_ - std::min(limit_, held_);
+    return std::min<uint64_t>(free, allowed);
+  }
+
   void synchronize() override { check(cudaStreamSynchronize(stream_), "the work so far"); }
   ThreadPool& pool() override { return pool_; }
 
@@ -123,6 +132,15 @@ class Owner : public CudaDevice {
   int multiprocessors() const override { return properties_.multiProcessorCount; }
   size_t shared_bytes() const override { return properties_.sharedMemPerBlockOptin; }
   int compute_capability() const override { return properties_.major * 10 + properties_.minor; }
+
+  uint32_t* flags(int count) override {
+    AWQ_CHECK(count <= kFlags, count);
+    if (flags_ == nullptr) {
+      flags_ = static_cast<uint32_t*>(allocate(kFlags * sizeof(uint32_t)));
+      clear(flags_, kFlags * sizeof(uint32_t));
+    }
+    return flags_;
+  }
 
   void* scratch(int slot, size_t bytes) override {
     Scratch& scratch = scratch_[slot];
@@ -188,6 +206,7 @@ class Owner : public CudaDevice {
   cublasHandle_t blas_ = nullptr;
   void* workspace_ = nullptr;  // of blas_
   int ordinal_ = 0;
+  uint32_t* flags_ = nullptr;
   uint64_t limit_ = 0, held_ = 0;
   Scratch scratch_[4];
   Stage stages_[2];

@@ -27,6 +27,10 @@ class CudaDevice : public Device {
   virtual int compute_capability() const = 0;  ///< 90 for 9.0
   /// Device memory that is valid until the next call of the same `slot` (0..3); grows.
   virtual void* scratch(int slot, size_t bytes) = 0;
+  /// Words for blocks of a kernel to signal each other with, at most kFlags: zero before every kernel,
+  /// which must leave them so.
+  static constexpr int kFlags = 1024;
+  virtual uint32_t* flags(int count) = 0;
 };
 
 inline CudaDevice& cuda_device(Device& device) { return static_cast<CudaDevice&>(device); }

@@ -8,18 +8,24 @@ namespace awq::cuda {
 namespace {
 
 // Up to kStripTokens the tiles are streamed once; up to kBlockTokens mma.sync reads them once for
-// every 64 tokens. Warpgroups were ahead of decoding the weight to memory once, for cuBLAS, at 1024
-// tokens and behind at 2048. A small weight gives them too few blocks to cut.
+// every 64 tokens. Warpgroups were ahead of decoding the weight to memory once, for cuBLAS, up to 2048
+// tokens, the longest chunk of a prompt. A small weight gives them too few blocks to cut.
 constexpr int64_t kStripTokens = 8, kBlockTokens = 16, kBlockTokensAlone = 128,
-                  kWarpgroupTokens = 1536, kSmall = int64_t{8} << 20, kBlockTokensSmall = 64;
+                  kWarpgroupTokens = 2048, kSmall = int64_t{8} << 20, kBlockTokensSmall = 64;
 
-/// Microseconds, fitted to an H200: of a wave of blocks, of each of its steps of 128 inputs, and of
-/// adding the shares of the inputs.
+/// Microseconds, fitted to an H100 (cuda_kernels_bench --plans): of a wave of blocks, of each of its
+/// steps of 128 inputs, of adding the shares of the inputs, and of adding a part of steps dealt evenly.
 struct Cost {
   int columns;
-  double wave, step, sharing;
+  double wave, step, sharing, part;
 };
-constexpr Cost kCosts[] = {{64, 6.7, 1.12, 0.7}, {128, 6.0, 1.55, 3.5}, {256, 8.4, 1.30, 2.5}};
+constexpr Cost kCosts[] = {{32, 3.44, 0.997, 1.6, 1.24},
+                           {64, 3.84, 1.193, 2.7, 1.68},
+                           {128, 5.23, 1.587, 2.8, 3.0},
+                           {256, 2.45, 1.473, 5.6, 4.1}};
+
+/// Where both are near, whole tiles were faster.
+constexpr double kEvenCare = 1.04;
 
 int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
@@ -40,6 +46,17 @@ double microseconds(const Cost& c, const TileShape& shape, int64_t tokens, int p
          (c.wave + static_cast<double>(steps) * c.step + (parts > 1 ? c.sharing : 0));
 }
 
+/// Of steps dealt evenly: a tile is cut among some blocks, of which one adds the others' sums.
+double even_microseconds(const Cost& c, const TileShape& shape, int64_t tokens,
+                         int multiprocessors) {
+  const int64_t strips = warpgroup_rows(c.columns) / kTileRows;
+  const int64_t tiles = divide_up(shape.strips(), strips) * divide_up(tokens, c.columns);
+  const int64_t steps = divide_up(tiles * shape.strip_tiles(), multiprocessors);
+  const int64_t others = divide_up(shape.strip_tiles(), steps);
+  return (c.wave + static_cast<double>(steps) * c.step + static_cast<double>(others) * c.part) *
+         kEvenCare;
+}
+
 }  // namespace
 
 TilePath choose_path(const TileShape& shape, int64_t tokens, bool warpgroups) {
@@ -54,11 +71,14 @@ TilePath choose_path(const TileShape& shape, int64_t tokens, bool warpgroups) {
 WarpgroupPlan plan_warpgroups(const TileShape& shape, int64_t tokens, int multiprocessors) {
   WarpgroupPlan best;
   double best_us = 1e300;
+  const auto consider = [&](double us, const WarpgroupPlan& plan) {
+    if (us < best_us) best_us = us, best = plan;
+  };
   for (const Cost& c : kCosts) {
     for (int parts = 1; parts <= std::min<int64_t>(8, shape.strip_tiles()); ++parts) {
-      const double us = microseconds(c, shape, tokens, parts, multiprocessors);
-      if (us < best_us) best_us = us, best = {c.columns, parts};
+      consider(microseconds(c, shape, tokens, parts, multiprocessors), {c.columns, parts, false});
     }
+    consider(even_microseconds(c, shape, tokens, multiprocessors), {c.columns, 1, true});
   }
   return best;
 }

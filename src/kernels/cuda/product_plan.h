@@ -19,8 +19,9 @@ TilePath choose_path(const TileShape& shape, int64_t tokens, bool warpgroups);
 
 /// How warpgroups_kernel cuts a product (WarpgroupArgs).
 struct WarpgroupPlan {
-  int columns = 64;     ///< tokens of a tile: 64, 128 or 256; its rows are warpgroup_rows()
+  int columns = 64;     ///< tokens of a tile: 32, 64, 128 or 256; its rows are warpgroup_rows()
   int input_parts = 1;  ///< shares of the inputs, at most 8 and at most their tiles
+  bool even = false;    ///< all steps dealt evenly (WarpgroupArgs::parts); with input_parts 1
 
   bool operator==(const WarpgroupPlan&) const = default;
 };

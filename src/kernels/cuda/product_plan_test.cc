@@ -25,7 +25,7 @@ TEST(ProductPlan, PathsFollowTheTokensAndTheSize) {
   for (const int64_t tokens : {17, 64, 128, 1024}) {
     EXPECT_EQ(choose_path(square, tokens, true), TilePath::warpgroups);
   }
-  EXPECT_EQ(choose_path(square, 2048, true), TilePath::dense);
+  EXPECT_EQ(choose_path(square, 4096, true), TilePath::dense);
   EXPECT_EQ(choose_path(square, 128, false), TilePath::blocks);
   EXPECT_EQ(choose_path(square, 512, false), TilePath::dense);
 }
@@ -37,7 +37,7 @@ TEST(ProductPlan, EveryPlanCanBeLaunched) {
       for (const int64_t tokens : {1, 33, 64, 128, 500, 2048}) {
         for (const int processors : {1, 16, 114, 132}) {
           const WarpgroupPlan p = plan_warpgroups(shape, tokens, processors);
-          EXPECT_TRUE(p.columns == 64 || p.columns == 128 || p.columns == 256);
+          EXPECT_TRUE(p.columns == 32 || p.columns == 64 || p.columns == 128 || p.columns == 256);
           EXPECT_GE(p.input_parts, 1);
           EXPECT_LE(p.input_parts, std::min<int64_t>(8, shape.strip_tiles()));
         }
@@ -50,9 +50,12 @@ TEST(ProductPlan, SharesOfTheInputsFillTheDevice) {
   // 16 blocks of rows on 132 multiprocessors: the inputs are shared; 224: they are not.
   EXPECT_GT(plan_warpgroups(TileShape(kInt4, 4096, 11008), 128, 132).input_parts, 1);
   EXPECT_EQ(plan_warpgroups(TileShape(kInt4, 28672, 4096), 256, 132).input_parts, 1);
+  // 86 blocks leave a third of them idle: the steps are dealt evenly.
+  EXPECT_TRUE(plan_warpgroups(TileShape(kInt4, 22016, 4096), 64, 132).even);
   // Few tokens take narrow tiles, many wide ones.
   EXPECT_EQ(plan_warpgroups(TileShape(kInt4, 4096, 4096), 64, 132).columns, 64);
-  EXPECT_EQ(plan_warpgroups(TileShape(kInt4, 22016, 4096), 2048, 132), (WarpgroupPlan{256, 1}));
+  EXPECT_EQ(plan_warpgroups(TileShape(kInt4, 4096, 4096), 20, 132).columns, 32);
+  EXPECT_EQ(plan_warpgroups(TileShape(kInt4, 22016, 4096), 2048, 132).columns, 256);
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "kernels/check_shapes.h"
+#include "kernels/cuda/activate.cuh"
 #include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/rows.h"
 
@@ -107,17 +108,6 @@ __global__ void rope_rows(const __grid_constant__ RopeRows r) {
     const float2 turned = rotate(*first, *second, position * r.frequency[pair], r.magnitude);
     *first = turned.x;
     *second = turned.y;
-  }
-}
-
-__device__ float activate(Activation kind, float x) {
-  switch (kind) {
-    case Activation::silu: return x / (1 + expf(-x));
-    case Activation::gelu: return 0.5f * x * (1 + erff(x * 0.70710678f));
-    case Activation::gelu_tanh:
-      return 0.5f * x * (1 + tanhf(0.79788456f * (x + 0.044715f * x * x * x)));
-    case Activation::relu: return fmaxf(x, 0);
-    default: return x / (1 + expf(-1.702f * x));
   }
 }
 

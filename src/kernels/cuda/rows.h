@@ -10,6 +10,8 @@ void add_norm(Device& device, Matrix x, Matrix residual, const NormArgs& args);
 void rope(Device& device, const RopeArgs& args);
 void kv_append(Device& device, const KvAppendArgs& args);
 void attention(Device& device, const AttentionArgs& args);
+/// The same; where not `exact`, q and the weights of the values may be rounded to halves.
+void attend_rows(Device& device, const AttentionArgs& args, bool exact);
 void act(Device& device, Activation kind, Matrix x, Matrix y);
 void act_mul(Device& device, Activation kind, Matrix gate, Matrix up, Matrix y);
 void add(Device& device, Matrix x, Matrix y);

@@ -1,4 +1,5 @@
 #include "kernels/cuda.h"
+#include "kernels/cuda/batch/plan.h"
 #include "kernels/cuda/decode_graph.h"
 #include "kernels/cuda/matmul.h"
 #include "kernels/cuda/random_weight.h"
@@ -11,6 +12,7 @@ Ops make_cuda_ops(Device& device) {
   Ops ops;
   ops.name = "cuda";
   ops.device = &device;
+  ops.int8_kv = true;
   ops.pack_float = pack_float;
   ops.pack_quant = pack_quant;
   ops.pack_words = pack_words;
@@ -41,6 +43,7 @@ Ops make_cuda_ops(Device& device) {
   ops.pack_random = pack_random;
   ops.add_norm = add_norm;
   ops.plan_decode = plan_decode;
+  ops.plan_batch = plan_batch;
   return ops;
 }
 
@@ -49,6 +52,7 @@ Ops make_cuda_quantization_ops(Device& device) {
   Ops ops = make_cuda_ops(device);
   ops.name = "cuda, TF32 products";
   ops.matmul = matmul_tf32;
+  ops.plan_batch = nullptr;  // its products are of another precision
   ops.gram = gram_tf32;
   ops.quadratic_form = quadratic_form_tf32;
   ops.group_forms = group_forms_tf32;

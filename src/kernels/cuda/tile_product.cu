@@ -101,29 +101,11 @@ bool try_blocks(CudaDevice& device, Matrix x, const QuantTilesCuda& w, const flo
 
 void multiply_dense(CudaDevice& device, Matrix x, const QuantTilesCuda& w, const float* bias,
                     Matrix y) {
-  const TileShape& shape = w.shape;
-  const int64_t inputs = shape.strip_tiles() * kTileInputs, strip_bytes = kTileRows * inputs * 2;
-  const int64_t slab = std::clamp<int64_t>(kSlabBytes / strip_bytes, 1, shape.strips());
+  const int64_t inputs = w.shape.strip_tiles() * kTileInputs;
   auto* halves =
       static_cast<__half*>(device.scratch(kActivations, static_cast<size_t>(x.rows * inputs) * 2));
-  auto* decoded =
-      static_cast<__half*>(device.scratch(kDecoded, static_cast<size_t>(slab * strip_bytes)));
   store_halves(device, x, halves, x.rows, inputs);
-  if (bias != nullptr) fill_rows(device, bias, y);
-  for (int64_t strip = 0; strip < shape.strips(); strip += slab) {
-    const int64_t count = std::min(slab, shape.strips() - strip);
-    const int64_t tile = strip * shape.strip_tiles(), row = strip * kTileRows;
-    DecodeArgs a;
-    a.codes = w.codes() + tile * shape.code_bytes();
-    a.meta = w.meta() + tile * shape.meta_bytes();
-    a.w = decoded;
-    a.tiles = static_cast<int>(count * shape.strip_tiles());
-    a.strip_tiles = static_cast<int>(shape.strip_tiles());
-    tile_kernels(shape.bits).decode(device, shape.groups, a);
-    gemm_f16(device, decoded, DType::f16, halves, y.data + row,
-             std::min(count * kTileRows, w.out - row), inputs, x.rows, y.stride,
-             bias == nullptr ? 0.f : 1.f);
-  }
+  multiply_decoded(device, halves, w, bias, y);
 }
 
 }  // namespace
@@ -153,6 +135,30 @@ void multiply_tiles(CudaDevice& device, Matrix x, const QuantTilesCuda& w, const
   }
   if (path != TilePath::dense && try_blocks(device, x, w, bias, y)) return;
   multiply_dense(device, x, w, bias, y);
+}
+
+void multiply_decoded(CudaDevice& device, const void* halves, const QuantTilesCuda& w,
+                      const float* bias, Matrix y) {
+  const TileShape& shape = w.shape;
+  const int64_t inputs = shape.strip_tiles() * kTileInputs, strip_bytes = kTileRows * inputs * 2;
+  const int64_t slab = std::clamp<int64_t>(kSlabBytes / strip_bytes, 1, shape.strips());
+  auto* decoded =
+      static_cast<__half*>(device.scratch(kDecoded, static_cast<size_t>(slab * strip_bytes)));
+  if (bias != nullptr) fill_rows(device, bias, y);
+  for (int64_t strip = 0; strip < shape.strips(); strip += slab) {
+    const int64_t count = std::min(slab, shape.strips() - strip);
+    const int64_t tile = strip * shape.strip_tiles(), row = strip * kTileRows;
+    DecodeArgs a;
+    a.codes = w.codes() + tile * shape.code_bytes();
+    a.meta = w.meta() + tile * shape.meta_bytes();
+    a.w = decoded;
+    a.tiles = static_cast<int>(count * shape.strip_tiles());
+    a.strip_tiles = static_cast<int>(shape.strip_tiles());
+    tile_kernels(shape.bits).decode(device, shape.groups, a);
+    gemm_f16(device, decoded, DType::f16, halves, y.data + row,
+             std::min(count * kTileRows, w.out - row), inputs, y.rows, y.stride,
+             bias == nullptr ? 0.f : 1.f);
+  }
 }
 
 bool multiply_together(CudaDevice& device, Matrix x, std::span<const QuantTilesCuda* const> weights,

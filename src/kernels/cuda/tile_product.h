@@ -78,6 +78,11 @@ void multiply_tiles(CudaDevice& device, Matrix x, const QuantTilesCuda& w, const
 bool multiply_together(CudaDevice& device, Matrix x, std::span<const QuantTilesCuda* const> weights,
                        std::span<const Matrix> ys);
 
+/// y = x w^T + bias by decoding w to memory for cuBLAS; x lies in rows of halves, zero-padded to whole
+/// tiles.
+void multiply_decoded(CudaDevice& device, const void* halves, const QuantTilesCuda& w,
+                      const float* bias, Matrix y);
+
 // Between f32 activations and what the products take (activations.cu).
 /// Halves [padded_rows][padded_cols] of x, zeros beyond it; as activation_halves().
 void store_halves(CudaDevice& device, Matrix x, __half* y, int64_t padded_rows,

@@ -2,10 +2,10 @@
 // decoded in registers straight from the words of a tile; the activations are the B operand, in
 // shared memory.
 //
-// A block has two warpgroups and two fetching threads in warps of their own: one keeps a ring of
-// tiles of codes and meta filled, one a ring of activations of 64 inputs. A warpgroup has 64 rows
-// of each of the block's one or two times 128, and decodes the weights of two products while the
-// two before them run. Shares of the inputs are added through the shared memory of the cluster.
+// A block has two or four warpgroups and two fetching threads in warps of their own: one keeps a ring
+// of tiles of codes and meta filled, one a ring of activations of 64 inputs. A warpgroup has 64 rows
+// of each of the block's row tiles, and decodes the weights of two products while the two before
+// them run; up to 64 tokens four warpgroups hide each other's waits. Shares of the inputs are added through the shared memory of the cluster.
 #pragma once
 
 #include "kernels/cuda/warpgroup_args.h"
@@ -14,15 +14,14 @@
 
 namespace awq::cuda::warpgroup {
 
-constexpr int kConsumers = 256;  ///< threads
-
 /// The shape and the shared memory of a block.
 template <int kBits, int kGroups, int kTokens>
 struct Memory {
   using Bytes = TileBytes<kBits, kGroups>;
+  static constexpr int kWarps = kTokens <= 64 ? 16 : 8, kConsumers = 32 * kWarps;  ///< multiplying
   /// The sums of 256 rows x 256 tokens do not fit in registers.
-  static constexpr int kRowTiles = warpgroup_rows(kTokens) / 128;
-  static constexpr int kBlockRows = 128 * kRowTiles, kBlockStrips = 4 * kRowTiles;
+  static constexpr int kBlockRows = warpgroup_rows(kTokens), kBlockStrips = kBlockRows / 32;
+  static constexpr int kTileRows = 16 * kWarps, kRowTiles = kBlockRows / kTileRows;
   static constexpr int kPitch =
       kBlockRows + 4;  ///< floats between tokens of shared sums: no conflicts
   /// The consumers take registers of the fetching warps, which then must be four.
@@ -31,7 +30,7 @@ struct Memory {
   static constexpr int kMost = 232448;
   static constexpr int kInputStage = kTokens * 128;
   /// Neighbouring tiles of a strip in a stage: half as many copies where these would be short.
-  static constexpr int kPair = kRowTiles == 2 && kBits <= 4 ? 2 : 1;
+  static constexpr int kPair = kBlockRows == 256 && kBits <= 4 ? 2 : 1;
   static constexpr int kWeightStage = kBlockStrips * Bytes::kAll * kPair;
   static constexpr int kFixed = 1024 + 512;  // alignment, barriers
   static constexpr int weight_stages(int inputs) {
@@ -62,6 +61,7 @@ class Block {
   using M = Memory<kBits, kGroups, kTokens>;
   using Bytes = typename M::Bytes;
   static constexpr int kRowTiles = M::kRowTiles, kBlockRows = M::kBlockRows;
+  static constexpr int kConsumers = M::kConsumers;
   static constexpr int kBlockStrips = M::kBlockStrips, kPair = M::kPair, kPitch = M::kPitch;
   /// A unit is two products: two steps of 16 inputs, or one for both halves of the rows.
   static constexpr int kSteps = 2 / kRowTiles, kUnits = 8 / kSteps;
@@ -72,6 +72,10 @@ class Block {
     const int64_t tiles = a.strip_tiles;
     first_ = static_cast<int>(input_part_ * tiles / a.input_parts);
     count_ = static_cast<int>((input_part_ + 1) * tiles / a.input_parts) - first_;
+    if (a.parts != nullptr) {
+      first_ = first_step(blockIdx.x);
+      count_ = first_step(blockIdx.x + 1) - first_;
+    }
     cluster_ = static_cast<int>(blockIdx.x) / a.input_parts;
     clusters_ = static_cast<int>(gridDim.x) / a.input_parts;
   }
@@ -79,11 +83,11 @@ class Block {
   __device__ void initialize() const {
     for (int s = 0; s < M::kInputStages; ++s) {
       barrier_init(input_full(s), 1);
-      barrier_init(input_empty(s), 8);
+      barrier_init(input_empty(s), M::kWarps);
     }
     for (int s = 0; s < M::kWeightStages; ++s) {
       barrier_init(weight_full(s), 1);
-      barrier_init(weight_empty(s), 8);
+      barrier_init(weight_empty(s), M::kWarps);
     }
     asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
   }
@@ -95,21 +99,24 @@ class Block {
     asm("createpolicy.fractional.L2::evict_normal.b64 %0, 1.0;" : "=l"(kept));
     Cursor<M::kWeightStages> weights;
     weights.phase = 1;  // the first round finds every place empty
-    for (int tile = cluster_; tile < a_.tiles; tile += clusters_) {
-      const int strip = first_strip(tile);
-      const int strips = max(0, min(kBlockStrips, a_.strips - strip));
-      for (int step = 0; step < count_; step += kPair) {
+    Job job;
+    for (int at = 0; next_job(at, job);) {
+      const int tile = job.tile;
+      const WarpgroupSegment& w = segment_of(tile);
+      const int strip = first_strip(w, tile);
+      const int strips = max(0, min(kBlockStrips, w.strips - strip));
+      for (int step = 0; step < job.count; step += kPair) {
         barrier_wait(weight_empty(weights.slot), weights.phase);
         const uint32_t full = weight_full(weights.slot);
-        const int tiles = min(kPair, count_ - step);
+        const int tiles = min(kPair, job.count - step);
         barrier_expect(full, strips * tiles * Bytes::kAll);
         uint32_t codes = memory_ + M::kWeights + weights.slot * M::kWeightStage;
         uint32_t meta = codes + kBlockStrips * kPair * Bytes::kCodes;
-        int64_t at = static_cast<int64_t>(strip) * a_.strip_tiles + first_ + step;
+        int64_t at = static_cast<int64_t>(strip) * a_.strip_tiles + job.first + step;
         for (int i = 0; i < strips; ++i) {
-          bulk_copy(codes, a_.codes + at * Bytes::kCodes, tiles * Bytes::kCodes, full,
+          bulk_copy(codes, w.codes + at * Bytes::kCodes, tiles * Bytes::kCodes, full,
                     a_.token_tiles == 1 ? once : kept);
-          bulk_copy(meta, a_.meta + at * Bytes::kMeta, tiles * Bytes::kMeta, full, kept);
+          bulk_copy(meta, w.meta + at * Bytes::kMeta, tiles * Bytes::kMeta, full, kept);
           codes += kPair * Bytes::kCodes, meta += kPair * Bytes::kMeta, at += a_.strip_tiles;
         }
         weights.advance();
@@ -124,9 +131,10 @@ class Block {
     Cursor<M::kInputStages> inputs;
     inputs.phase = 1;
     wait_for_previous();  // it writes the activations
-    for (int tile = cluster_; tile < a_.tiles; tile += clusters_) {
-      const int64_t token = tile % a_.token_tiles * kTokens;
-      for (int64_t unit = 2 * first_; unit < 2 * (first_ + count_); ++unit) {
+    Job job;
+    for (int at = 0; next_job(at, job);) {
+      const int64_t token = job.tile % a_.token_tiles * kTokens;
+      for (int64_t unit = 2 * job.first; unit < 2 * (job.first + job.count); ++unit) {
         barrier_wait(input_empty(inputs.slot), inputs.phase);
         const uint32_t full = input_full(inputs.slot);
         barrier_expect(full, M::kInputStage);
@@ -144,20 +152,27 @@ class Block {
     Cursor<M::kWeightStages> weights;
     Cursor<M::kInputStages> inputs;
     bool waited = false;
-    for (int tile = cluster_; tile < a_.tiles; tile += clusters_) {
+    Job job;
+    for (int at = 0; next_job(at, job);) {
+      const int tile = job.tile;
       float sums[kRowTiles][kTokens / 2];
 #pragma unroll
       for (auto& part : sums) {
 #pragma unroll
         for (float& s : part) s = 0;
       }
-      if (count_ > 0) multiply_tile(weights, inputs, warp, lane, sums);
+      if (job.count > 0) multiply_tile(job.count, weights, inputs, warp, lane, sums);
       if (!waited) wait_for_previous(), waited = true;  // it may read what is overwritten here
       if (a_.input_parts == 1) {
+        if (job.first > 0) {
+          leave_part(sums);
+          continue;
+        }
+        if (job.count < a_.strip_tiles) take_parts(tile, sums);
 #pragma unroll
         for (int r = 0; r < kRowTiles; ++r) store(tile, r, warp, lane, sums[r]);
       } else {
-        asm volatile("bar.sync 1, %0;" ::"n"(kConsumers) : "memory");
+        consumers_sync();
 #pragma unroll
         for (int r = 0; r < kRowTiles; ++r) share(r, warp, lane, sums[r]);
       }
@@ -167,7 +182,8 @@ class Block {
   /// By the two warpgroups, once the sums of all shares of the inputs lie in shared memory.
   __device__ void add_shares() const {
     const int tile = cluster_;
-    const int row0 = first_strip(tile) * 32, token0 = tile % a_.token_tiles * kTokens;
+    const WarpgroupSegment& w = segment_of(tile);
+    const int row0 = first_strip(w, tile) * 32, token0 = tile % a_.token_tiles * kTokens;
     const int count = min(kTokens, a_.tokens - token0) * (kBlockRows / 4);
     for (int i = input_part_ * kConsumers + static_cast<int>(threadIdx.x); i < count;
          i += a_.input_parts * kConsumers) {
@@ -180,18 +196,18 @@ class Block {
         sum.x += v.x, sum.y += v.y, sum.z += v.z, sum.w += v.w;
       }
       const int o = row0 + row;
-      float* to = a_.y + (token0 + token) * a_.y_stride + o;
-      if (o + 4 <= a_.out && a_.y_aligned) {
-        if (a_.bias != nullptr) {
-          sum.x += a_.bias[o], sum.y += a_.bias[o + 1];
-          sum.z += a_.bias[o + 2], sum.w += a_.bias[o + 3];
+      float* to = w.y + (token0 + token) * w.y_stride + o;
+      if (o + 4 <= w.out && w.y_aligned) {
+        if (w.bias != nullptr) {
+          sum.x += w.bias[o], sum.y += w.bias[o + 1];
+          sum.z += w.bias[o + 2], sum.w += w.bias[o + 3];
         }
         *reinterpret_cast<float4*>(to) = sum;
       } else {
         const float v[4] = {sum.x, sum.y, sum.z, sum.w};
 #pragma unroll
         for (int e = 0; e < 4; ++e) {
-          if (o + e < a_.out) to[e] = a_.bias == nullptr ? v[e] : v[e] + a_.bias[o + e];
+          if (o + e < w.out) to[e] = w.bias == nullptr ? v[e] : v[e] + w.bias[o + e];
         }
       }
     }
@@ -202,7 +218,89 @@ class Block {
   __device__ uint32_t input_empty(int s) const { return input_full(M::kInputStages + s); }
   __device__ uint32_t weight_full(int s) const { return input_full(2 * M::kInputStages + s); }
   __device__ uint32_t weight_empty(int s) const { return weight_full(M::kWeightStages + s); }
-  __device__ int first_strip(int tile) const { return tile / a_.token_tiles * kBlockStrips; }
+  /// A run of steps of one tile.
+  struct Job {
+    int tile, first, count;
+  };
+  /// With `parts`: the first step of a block among those of all tiles.
+  __device__ int first_step(int block) const {
+    const int64_t steps = static_cast<int64_t>(a_.tiles) * a_.strip_tiles;
+    return static_cast<int>(steps * block / static_cast<int>(gridDim.x));
+  }
+  /// The block's jobs in order; `at` starts as 0.
+  __device__ bool next_job(int& at, Job& job) const {
+    if (a_.parts == nullptr) {
+      job = {cluster_ + at, first_, count_};
+      at += clusters_;
+      return job.tile < a_.tiles;
+    }
+    if (at >= count_) return false;
+    const int step = first_ + at;
+    job.tile = step / a_.strip_tiles;
+    job.first = step % a_.strip_tiles;
+    job.count = min(a_.strip_tiles - job.first, count_ - at);
+    at += job.count;
+    return true;
+  }
+
+  static constexpr int kSums = kRowTiles * kTokens / 2;  ///< of a thread
+  __device__ float4* part_of(int block) const {
+    return reinterpret_cast<float4*>(a_.parts) + (static_cast<int64_t>(block) * kSums / 4) * kConsumers +
+           threadIdx.x;
+  }
+  static __device__ __forceinline__ void consumers_sync() {
+    asm volatile("bar.sync 1, %0;" ::"n"(kConsumers) : "memory");
+  }
+
+  /// The sums of the rest of a tile that another block began.
+  __device__ __forceinline__ void leave_part(const float (&sums)[kRowTiles][kTokens / 2]) const {
+    float4* to = part_of(blockIdx.x);
+#pragma unroll
+    for (int i = 0; i < kSums / 4; ++i) {
+      const float* from = &sums[i * 4 / (kTokens / 2)][i * 4 % (kTokens / 2)];
+      __stcg(to + i * kConsumers, float4{from[0], from[1], from[2], from[3]});
+    }
+    __threadfence();
+    consumers_sync();
+    if (threadIdx.x == 0) {
+      asm volatile("st.release.gpu.global.u32 [%0], 1;" ::"l"(a_.flags + blockIdx.x) : "memory");
+    }
+  }
+
+  /// Adds what the blocks after this one have of the tile, in order.
+  __device__ __forceinline__ void take_parts(int tile, float (&sums)[kRowTiles][kTokens / 2]) const {
+    const int end = (tile + 1) * a_.strip_tiles;
+    for (int block = blockIdx.x + 1; first_step(block) < end; ++block) {
+      if (threadIdx.x == 0) {
+        uint32_t there = 0;
+        while (there == 0) {
+          asm volatile("ld.acquire.gpu.global.u32 %0, [%1];"
+                       : "=r"(there)
+                       : "l"(a_.flags + block)
+                       : "memory");
+        }
+        a_.flags[block] = 0;  // for the next kernel
+      }
+      consumers_sync();
+      const float4* from = part_of(block);
+#pragma unroll
+      for (int i = 0; i < kSums / 4; ++i) {
+        float* to = &sums[i * 4 / (kTokens / 2)][i * 4 % (kTokens / 2)];
+        const float4 v = __ldcg(from + i * kConsumers);
+        to[0] += v.x, to[1] += v.y, to[2] += v.z, to[3] += v.w;
+      }
+    }
+  }
+
+  __device__ const WarpgroupSegment& segment_of(int tile) const {
+    const int block = tile / a_.token_tiles;
+    int s = 0;
+    while (s + 1 < a_.count && block >= a_.segments[s + 1].first) ++s;
+    return a_.segments[s];
+  }
+  __device__ int first_strip(const WarpgroupSegment& w, int tile) const {
+    return (tile / a_.token_tiles - w.first) * kBlockStrips;
+  }
 
   /// What a lane needs of a group for its rows g and g + 8.
   struct Meta {
@@ -253,7 +351,7 @@ class Block {
     }
   };
 
-  __device__ __forceinline__ void multiply_tile(Cursor<M::kWeightStages>& weights,
+  __device__ __forceinline__ void multiply_tile(int count, Cursor<M::kWeightStages>& weights,
                                                 Cursor<M::kInputStages>& inputs, int warp, int lane,
                                                 float (&sums)[kRowTiles][kTokens / 2]) {
     const int strip = warp >> 1, half = warp & 1;
@@ -265,7 +363,7 @@ class Block {
     const auto load_codes = [&](const uint8_t* from, int place, int inputs_half) {
 #pragma unroll
       for (int r = 0; r < kRowTiles; ++r) {
-        codes[r][inputs_half].load(from + ((4 * r + strip) * kPair + place) * Bytes::kCodes,
+        codes[r][inputs_half].load(from + ((M::kTileRows / 32 * r + strip) * kPair + place) * Bytes::kCodes,
                                    2 * half + inputs_half, lane);
       }
     };
@@ -273,7 +371,7 @@ class Block {
       from += kBlockStrips * kPair * Bytes::kCodes + group * Bytes::kGroupMeta;
 #pragma unroll
       for (int r = 0; r < kRowTiles; ++r) {
-        meta[r].load(from + ((4 * r + strip) * kPair + place) * Bytes::kMeta, half, lane);
+        meta[r].load(from + ((M::kTileRows / 32 * r + strip) * kPair + place) * Bytes::kMeta, half, lane);
       }
     };
     const auto set_factors = [&] {
@@ -296,8 +394,8 @@ class Block {
     decode(0, a[0]);
     const uint64_t first_rows = describe_rows(memory_);
     int before = -1;  // the place of activations that is still in use
-    for (int step = 0; step < count_; ++step) {
-      const bool more = step + 1 < count_;
+    for (int step = 0; step < count; ++step) {
+      const bool more = step + 1 < count;
       const int place = step % kPair, next_place = (step + 1) % kPair;  // of the tile in its stage
       const bool last = next_place == 0 || !more;                       // of its stage
 #pragma unroll
@@ -356,20 +454,21 @@ class Block {
 
   __device__ __forceinline__ void store(int tile, int part, int warp, int lane,
                                         const float (&sums)[kTokens / 2]) const {
-    const int row = first_strip(tile) * 32 + part * 128 + warp * 16 + (lane >> 2);
+    const WarpgroupSegment& w = segment_of(tile);
+    const int row = first_strip(w, tile) * 32 + part * M::kTileRows + warp * 16 + (lane >> 2);
     const int token0 = tile % a_.token_tiles * kTokens + (lane & 3) * 2;
 #pragma unroll
     for (int r = 0; r < 2; ++r) {
       const int o = row + r * 8;
-      if (o >= a_.out) continue;
-      const float bias = a_.bias == nullptr ? 0.f : a_.bias[o];
+      if (o >= w.out) continue;
+      const float bias = w.bias == nullptr ? 0.f : w.bias[o];
 #pragma unroll
       for (int n = 0; n < kTokens / 8; ++n) {
 #pragma unroll
         for (int c = 0; c < 2; ++c) {
           const int token = token0 + n * 8 + c;
           if (token < a_.tokens) {
-            a_.y[token * a_.y_stride + o] = sums[4 * n + 2 * r + c] + bias;
+            w.y[token * w.y_stride + o] = sums[4 * n + 2 * r + c] + bias;
           }
         }
       }
@@ -379,7 +478,7 @@ class Block {
   /// To shared memory, where the rings were.
   __device__ __forceinline__ void share(int part, int warp, int lane,
                                         const float (&sums)[kTokens / 2]) const {
-    auto* to = reinterpret_cast<float*>(generic_) + part * 128 + warp * 16 + (lane >> 2);
+    auto* to = reinterpret_cast<float*>(generic_) + part * M::kTileRows + warp * 16 + (lane >> 2);
 #pragma unroll
     for (int i = 0; i < kTokens / 2; ++i) {
       const int token = i / 4 * 8 + (lane & 3) * 2 + i % 2;
@@ -405,6 +504,7 @@ __global__ __launch_bounds__(Memory<kBits, kGroups, kTokens>::kThreads,
   if (threadIdx.x == 0) block.initialize();
   let_next_start();
   __syncthreads();
+  constexpr int kConsumers = M::kConsumers;
   if (threadIdx.x >= kConsumers) {
     if constexpr (M::kMoveRegisters) asm volatile("setmaxnreg.dec.sync.aligned.u32 40;");
     if (threadIdx.x == kConsumers) block.fetch_weights();
@@ -432,10 +532,12 @@ constexpr WarpgroupKernel make_kernel() {
 }
 template <int kBits>
 constexpr WarpgroupKernels make_kernels() {
-  return {
-      {{make_kernel<kBits, 1, 64>(), make_kernel<kBits, 1, 128>(), make_kernel<kBits, 1, 256>()},
-       {make_kernel<kBits, 2, 64>(), make_kernel<kBits, 2, 128>(), make_kernel<kBits, 2, 256>()},
-       {make_kernel<kBits, 4, 64>(), make_kernel<kBits, 4, 128>(), make_kernel<kBits, 4, 256>()}}};
+  return {{{make_kernel<kBits, 1, 32>(), make_kernel<kBits, 1, 64>(), make_kernel<kBits, 1, 128>(),
+            make_kernel<kBits, 1, 256>()},
+           {make_kernel<kBits, 2, 32>(), make_kernel<kBits, 2, 64>(), make_kernel<kBits, 2, 128>(),
+            make_kernel<kBits, 2, 256>()},
+           {make_kernel<kBits, 4, 32>(), make_kernel<kBits, 4, 64>(), make_kernel<kBits, 4, 128>(),
+            make_kernel<kBits, 4, 256>()}}};
 }
 
 }  // namespace awq::cuda::warpgroup

@@ -66,8 +66,10 @@ __device__ __forceinline__ uint64_t describe_rows(uint32_t address) {
 #define AWQ_F8(d, i)                                                                          \
   "+f"(d[i]), "+f"(d[i + 1]), "+f"(d[i + 2]), "+f"(d[i + 3]), "+f"(d[i + 4]), "+f"(d[i + 5]), \
       "+f"(d[i + 6]), "+f"(d[i + 7])
+#define AWQ_F16(d, i) AWQ_F8(d, i), AWQ_F8(d, i + 8)
 #define AWQ_F32(d, i) AWQ_F8(d, i), AWQ_F8(d, i + 8), AWQ_F8(d, i + 16), AWQ_F8(d, i + 24)
 #define AWQ_S8_0 "%0,%1,%2,%3,%4,%5,%6,%7"
+#define AWQ_S16_0 AWQ_S8_0 ",%8,%9,%10,%11,%12,%13,%14,%15"
 #define AWQ_S32_0                      \
   AWQ_S8_0                             \
       ",%8,%9,%10,%11,%12,%13,%14,%15" \
@@ -92,7 +94,11 @@ __device__ __forceinline__ uint64_t describe_rows(uint32_t address) {
 template <int kTokens>
 __device__ __forceinline__ void multiply(float (&d)[kTokens / 2], const uint32_t (&a)[4],
                                          uint64_t b) {
-  if constexpr (kTokens == 64) {
+  if constexpr (kTokens == 32) {
+    asm volatile(AWQ_WGMMA(32, AWQ_S16_0, "%16", "%17", "%18", "%19", "%20")
+                 : AWQ_F16(d, 0)
+                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b));
+  } else if constexpr (kTokens == 64) {
     asm volatile(AWQ_WGMMA(64, AWQ_S32_0, "%32", "%33", "%34", "%35", "%36")
                  : AWQ_F32(d, 0)
                  : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b));
@@ -109,8 +115,10 @@ __device__ __forceinline__ void multiply(float (&d)[kTokens / 2], const uint32_t
 }
 
 #undef AWQ_F8
+#undef AWQ_F16
 #undef AWQ_F32
 #undef AWQ_S8_0
+#undef AWQ_S16_0
 #undef AWQ_S32_0
 #undef AWQ_S32_1
 #undef AWQ_S32_3
