@@ -26,7 +26,7 @@ struct Attend {
   float* partial;  // [splits][partial_rows * heads][head_dim + 2]: sums, largest score, total; or null
   int partial_rows;
   const float *k_scales = nullptr, *v_scales = nullptr;  // of codes, see KvView
-  bool exact = true;  // products as good as in f32, by tensor cores too
+  bool exact = true;  // products as good as in f32: else q and the weights may become halves
   const int32_t* position = nullptr;  // of the one row, where only the device knows it: not `past`
 
   __host__ __device__ int shared_heads() const { return heads / kv_heads; }
@@ -53,5 +53,8 @@ constexpr int kTilePairs = 64;
 /// Whether the tensor cores take it: f16 caches whose rows are whole 16-byte words.
 bool tiles_attend(const Attend& a);
 void launch_tiles(CudaDevice& device, const Attend& a);
+/// The same where `exact` is not asked for (attend_prompt.cu).
+bool prompt_attends(const CudaDevice& device, const Attend& a);
+void launch_prompt(CudaDevice& device, const Attend& a);
 
 }  // namespace awq::cuda

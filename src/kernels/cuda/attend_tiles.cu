@@ -1,9 +1,8 @@
 // Attention of many rows over an f16 cache with the tensor cores: 64 pairs a block, 16 a warp, keys
 // and values in tiles that are fetched while the other ones are multiplied.
 //
-// Products are as good as in f32 where `exact`: q and the softmax's weights are split into two halves
-// whose sum they are, keys and values are halves to begin with, and sums are f32. Else both are rounded
-// to halves, as the activations of the products before and after are.
+// Products are as good as in f32: q and the softmax's weights are split into two halves whose sum
+// they are, keys and values are halves to begin with, and sums are f32.
 #include "kernels/cuda/attend.cuh"
 #include "kernels/cuda/tile_math.cuh"
 
@@ -14,19 +13,19 @@ constexpr int kThreads = 128;
 constexpr int kPad = 8;  // halves a row in shared memory, so that ldmatrix meets no bank twice
 constexpr float kLog2e = 1.44269504f;
 
-__device__ __forceinline__ void copy_16(__half* to, const __half* from, bool there) {
+__device__ inline void copy_16(__half* to, const __half* from, bool there) {
   asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(shared_address(to)), "l"(from),
                "r"(there ? 16 : 0));
 }
-__device__ __forceinline__ void wait_for_copies() { asm volatile("cp.async.wait_all;" ::: "memory"); }
+__device__ inline void wait_for_copies() { asm volatile("cp.async.wait_all;" ::: "memory"); }
 
-__device__ __forceinline__ void load_matrices(uint32_t (&r)[4], const __half* row) {
+__device__ inline void load_matrices(uint32_t (&r)[4], const __half* row) {
   asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
                : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
                : "r"(shared_address(row))
                : "memory");
 }
-__device__ __forceinline__ void load_transposed(uint32_t (&r)[4], const __half* row) {
+__device__ inline void load_transposed(uint32_t (&r)[4], const __half* row) {
   asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
                : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
                : "r"(shared_address(row))
@@ -34,7 +33,7 @@ __device__ __forceinline__ void load_transposed(uint32_t (&r)[4], const __half* 
 }
 
 // Two floats as halves, and what the halves left of them.
-__device__ __forceinline__ void split(float x, float y, uint32_t& high, uint32_t& low) {
+__device__ inline void split(float x, float y, uint32_t& high, uint32_t& low) {
   const __half2 h = __floats2half2_rn(x, y);
   const __half2 l = __floats2half2_rn(x - __low2float(h), y - __high2float(h));
   high = *reinterpret_cast<const uint32_t*>(&h);
@@ -42,16 +41,16 @@ __device__ __forceinline__ void split(float x, float y, uint32_t& high, uint32_t
 }
 
 // Pairs of a block, keys of a tile and its place in shared memory.
-template <int kDim, bool kExact>
+template <int kDim>
 struct Tiling {
   static constexpr int kKeys = kDim <= 128 ? 64 : 16;  // what 100 KB of shared memory allow
   static constexpr int kStride = kDim + kPad;
   static constexpr size_t kBytes =
-      static_cast<size_t>((kExact ? 2 : 1) * kTilePairs + 2 * kKeys) * kStride * sizeof(__half);
+      static_cast<size_t>(2 * kTilePairs + 2 * kKeys) * kStride * sizeof(__half);
 };
 
-template <int kDim, bool kExact>
-__device__ __forceinline__ void load_queries(const Attend& a, int first, __half* high, __half* low) {
+template <int kDim>
+__device__ inline void load_queries(const Attend& a, int first, __half* high, __half* low) {
   for (int i = threadIdx.x; i < kTilePairs * kDim; i += kThreads) {
     const int r = i / kDim, c = i % kDim, pair = first + r;
     float value = 0;
@@ -60,31 +59,29 @@ __device__ __forceinline__ void load_queries(const Attend& a, int first, __half*
       value = a.q[pair / a.shared_heads() * a.q_stride + head * a.head_dim + c];
     }
     const __half rounded = __float2half_rn(value);
-    high[r * Tiling<kDim, kExact>::kStride + c] = rounded;
-    if (kExact) {
-      low[r * Tiling<kDim, kExact>::kStride + c] = __float2half_rn(value - __half2float(rounded));
-    }
+    high[r * Tiling<kDim>::kStride + c] = rounded;
+    low[r * Tiling<kDim>::kStride + c] = __float2half_rn(value - __half2float(rounded));
   }
 }
 
 // Keys or values key .. key + kKeys - 1; zeros beyond `end` and beyond the head.
-template <int kDim, bool kExact>
-__device__ __forceinline__ void fetch(__half* to, const __half* from, int64_t key, int64_t end,
+template <int kDim>
+__device__ inline void fetch(__half* to, const __half* from, int64_t key, int64_t end,
                              int head_dim) {
   constexpr int kWords = kDim / 8;
-  for (int i = threadIdx.x; i < Tiling<kDim, kExact>::kKeys * kWords; i += kThreads) {
+  for (int i = threadIdx.x; i < Tiling<kDim>::kKeys * kWords; i += kThreads) {
     const int r = i / kWords, c = i % kWords * 8;
     const bool there = key + r < end && c < head_dim;
-    copy_16(to + r * Tiling<kDim, kExact>::kStride + c, from + (there ? (key + r) * head_dim + c : 0),
+    copy_16(to + r * Tiling<kDim>::kStride + c, from + (there ? (key + r) * head_dim + c : 0),
             there);
   }
 }
 
 // s[n] = 16 pairs x 8 keys: q k^T.
-template <int kDim, bool kExact, int kTiles>
-__device__ __forceinline__ void dot_keys(float (&s)[kTiles][4], const __half* high, const __half* low,
+template <int kDim, int kTiles>
+__device__ inline void dot_keys(float (&s)[kTiles][4], const __half* high, const __half* low,
                                 const __half* keys) {
-  constexpr int kStride = Tiling<kDim, kExact>::kStride;
+  constexpr int kStride = Tiling<kDim>::kStride;
   const int lane = threadIdx.x % 32;
   const int a_at = lane % 16 * kStride + lane / 16 * 8;
   const int b_at = (lane % 8 + lane / 16 * 8) * kStride + lane / 8 % 2 * 8;
@@ -94,23 +91,23 @@ __device__ __forceinline__ void dot_keys(float (&s)[kTiles][4], const __half* hi
   for (int k = 0; k < kDim; k += 16) {
     uint32_t h[4], l[4], b[4];
     load_matrices(h, high + a_at + k);
-    if (kExact) load_matrices(l, low + a_at + k);
+    load_matrices(l, low + a_at + k);
 #pragma unroll
     for (int n = 0; n < kTiles; n += 2) {
       load_matrices(b, keys + b_at + n * 8 * kStride + k);
       mma(s[n], h, b[0], b[1]);
-      if (kExact) mma(s[n], l, b[0], b[1]);
+      mma(s[n], l, b[0], b[1]);
       mma(s[n + 1], h, b[2], b[3]);
-      if (kExact) mma(s[n + 1], l, b[2], b[3]);
+      mma(s[n + 1], l, b[2], b[3]);
     }
   }
 }
 
 // out += p v, p as dot_keys and the softmax left it.
-template <int kDim, bool kExact, int kTiles>
-__device__ __forceinline__ void add_values(float (&out)[kDim / 8][4], const float (&p)[kTiles][4],
+template <int kDim, int kTiles>
+__device__ inline void add_values(float (&out)[kDim / 8][4], const float (&p)[kTiles][4],
                                   const __half* values) {
-  constexpr int kStride = Tiling<kDim, kExact>::kStride;
+  constexpr int kStride = Tiling<kDim>::kStride;
   const int lane = threadIdx.x % 32;
   const int b_at = lane % 16 * kStride + lane / 16 * 8;
 #pragma unroll
@@ -124,9 +121,9 @@ __device__ __forceinline__ void add_values(float (&out)[kDim / 8][4], const floa
     for (int n = 0; n < kDim / 8; n += 2) {
       load_transposed(b, values + b_at + k * 8 * kStride + n * 8);
       mma(out[n], h, b[0], b[1]);
-      if (kExact) mma(out[n], l, b[0], b[1]);
+      mma(out[n], l, b[0], b[1]);
       mma(out[n + 1], h, b[2], b[3]);
-      if (kExact) mma(out[n + 1], l, b[2], b[3]);
+      mma(out[n + 1], l, b[2], b[3]);
     }
   }
 }
@@ -148,48 +145,8 @@ struct Pair {
 
 // Scores to weights of a softmax in progress; returns what the sums so far are multiplied by. `e`
 // is the first of the pair's two elements of each s[n]; `whole`: it sees every key of the tile.
-__device__ __forceinline__ float exp2_fast(float x) {
-  float y;
-  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
-  return y;
-}
-
-// The same without soft-cap and slopes, where a weight is rounded to a half anyway. `scale` is to
-// base 2, pair.most is a score before it.
 template <int kTiles>
-__device__ __forceinline__ float weigh_plain(Pair& pair, float (&s)[kTiles][4], int e, int64_t key,
-                                             bool whole, float scale) {
-  if (!whole) {
-    const int64_t own = key + threadIdx.x % 4 * 2;
-    const int first = static_cast<int>(pair.first - own), end = static_cast<int>(pair.end - own);
-#pragma unroll
-    for (int n = 0; n < kTiles; ++n) {
-#pragma unroll
-      for (int i = 0; i < 2; ++i) {
-        if (n * 8 + i < first || n * 8 + i >= end) s[n][e + i] = -INFINITY;
-      }
-    }
-  }
-  float most = pair.most;
-#pragma unroll
-  for (int n = 0; n < kTiles; ++n) most = fmaxf(most, fmaxf(s[n][e], s[n][e + 1]));
-  most = fmaxf(most, __shfl_xor_sync(~0u, most, 1));
-  most = fmaxf(most, __shfl_xor_sync(~0u, most, 2));
-  const float base = most == -INFINITY ? 0 : most * scale;  // nothing seen yet: all weights are 0
-  const float kept = exp2_fast(pair.most * scale - base);
-  float total = 0;
-#pragma unroll
-  for (int n = 0; n < kTiles; ++n) {
-#pragma unroll
-    for (int i = 0; i < 2; ++i) total += s[n][e + i] = exp2_fast(s[n][e + i] * scale - base);
-  }
-  pair.total = pair.total * kept + total;
-  pair.most = most;
-  return kept;
-}
-
-template <int kTiles>
-__device__ __forceinline__ float weigh(const Attend& a, Pair& pair, float (&s)[kTiles][4], int e,
+__device__ inline float weigh(const Attend& a, Pair& pair, float (&s)[kTiles][4], int e,
                               int64_t key, bool whole) {
   float most = pair.most;
 #pragma unroll
@@ -221,7 +178,7 @@ __device__ __forceinline__ float weigh(const Attend& a, Pair& pair, float (&s)[k
 }
 
 template <int kDim>
-__device__ __forceinline__ void store(const Attend& a, Pair& pair, const float (&out)[kDim / 8][4], int e) {
+__device__ inline void store(const Attend& a, Pair& pair, const float (&out)[kDim / 8][4], int e) {
   pair.total += __shfl_xor_sync(~0u, pair.total, 1);
   pair.total += __shfl_xor_sync(~0u, pair.total, 2);
   if (pair.row >= a.rows) return;
@@ -244,13 +201,12 @@ __device__ __forceinline__ void store(const Attend& a, Pair& pair, const float (
   }
 }
 
-template <int kDim, bool kExact>
+template <int kDim>
 __global__ void __launch_bounds__(kThreads) attend_tiles(Attend a) {
-  using T = Tiling<kDim, kExact>;
-  constexpr int kKeys = T::kKeys, kStride = T::kStride, kTiles = kKeys / 8;
+  constexpr int kKeys = Tiling<kDim>::kKeys, kStride = Tiling<kDim>::kStride, kTiles = kKeys / 8;
   extern __shared__ __align__(16) __half memory[];
   __half *high = memory, *low = high + kTilePairs * kStride;
-  __half *keys = low + (kExact ? kTilePairs : 0) * kStride, *values = keys + kKeys * kStride;
+  __half *keys = low + kTilePairs * kStride, *values = keys + kKeys * kStride;
   const int warp = threadIdx.x / 32, own = warp * 16 * kStride;
   // The last rows see the most keys: they go first.
   const int first = static_cast<int>(gridDim.x - 1 - blockIdx.x) * kTilePairs;
@@ -267,27 +223,20 @@ __global__ void __launch_bounds__(kThreads) attend_tiles(Attend a) {
 
   const int pair = first + warp * 16 + threadIdx.x % 32 / 4;
   Pair upper(a, pair), lower(a, pair + 8);
-  const bool plain = !kExact && a.softcap == 0 && a.slopes == nullptr && a.scale > 0;
   float out[kDim / 8][4] = {};
-  if (from < to) fetch<kDim, kExact>(keys, k, begin + from * kKeys, end, a.head_dim);
-  load_queries<kDim, kExact>(a, first, high, low);
+  if (from < to) fetch<kDim>(keys, k, begin + from * kKeys, end, a.head_dim);
+  load_queries<kDim>(a, first, high, low);
   for (int64_t tile = from; tile < to; ++tile) {
     const int64_t key = begin + tile * kKeys;
     wait_for_copies();
     __syncthreads();  // the keys are there, and nobody needs the last values
-    fetch<kDim, kExact>(values, v, key, end, a.head_dim);
+    fetch<kDim>(values, v, key, end, a.head_dim);
     float s[kTiles][4];
-    dot_keys<kDim, kExact>(s, high + own, low + own, keys);
+    dot_keys<kDim>(s, high + own, low + own, keys);
     const bool whole =
         key >= first_key(a, last_position) && key + kKeys <= end_key(a, first_position);
-    float keep_upper, keep_lower;
-    if (plain) {
-      keep_upper = weigh_plain(upper, s, 0, key, whole, a.scale * kLog2e);
-      keep_lower = weigh_plain(lower, s, 2, key, whole, a.scale * kLog2e);
-    } else {
-      keep_upper = weigh(a, upper, s, 0, key, whole);
-      keep_lower = weigh(a, lower, s, 2, key, whole);
-    }
+    const float keep_upper = weigh(a, upper, s, 0, key, whole);
+    const float keep_lower = weigh(a, lower, s, 2, key, whole);
 #pragma unroll
     for (int n = 0; n < kDim / 8; ++n) {
       out[n][0] *= keep_upper, out[n][1] *= keep_upper;
@@ -295,38 +244,23 @@ __global__ void __launch_bounds__(kThreads) attend_tiles(Attend a) {
     }
     wait_for_copies();
     __syncthreads();  // the values are there, and nobody needs these keys
-    if (tile + 1 < to) fetch<kDim, kExact>(keys, k, key + kKeys, end, a.head_dim);
-    add_values<kDim, kExact>(out, s, values);
+    if (tile + 1 < to) fetch<kDim>(keys, k, key + kKeys, end, a.head_dim);
+    add_values<kDim>(out, s, values);
   }
-  if (plain) upper.most *= a.scale, lower.most *= a.scale;  // as merge_parts() takes it
   store<kDim>(a, upper, out, 0);
   store<kDim>(a, lower, out, 2);
 }
 
-template <int kDim, bool kExact>
+template <int kDim>
 void launch(CudaDevice& device, const Attend& a) {
-  constexpr size_t kBytes = Tiling<kDim, kExact>::kBytes;
-  check(cudaFuncSetAttribute(attend_tiles<kDim, kExact>,
-                             cudaFuncAttributeMaxDynamicSharedMemorySize,
+  constexpr size_t kBytes = Tiling<kDim>::kBytes;
+  check(cudaFuncSetAttribute(attend_tiles<kDim>, cudaFuncAttributeMaxDynamicSharedMemorySize,
                              static_cast<int>(kBytes)),
         "attention's shared memory");
   const dim3 grid(static_cast<unsigned>((a.pairs() + kTilePairs - 1) / kTilePairs),
                   static_cast<unsigned>(a.kv_heads), static_cast<unsigned>(a.splits));
-  attend_tiles<kDim, kExact><<<grid, kThreads, kBytes, device.stream()>>>(a);
+  attend_tiles<kDim><<<grid, kThreads, kBytes, device.stream()>>>(a);
   check_launch("attention");
-}
-
-template <bool kExact>
-void launch_heads(CudaDevice& device, const Attend& a) {
-  if (a.head_dim <= 64) {
-    launch<64, kExact>(device, a);
-  } else if (a.head_dim <= 96) {
-    launch<96, kExact>(device, a);
-  } else if (a.head_dim <= 128) {
-    launch<128, kExact>(device, a);
-  } else {
-    launch<256, kExact>(device, a);
-  }
 }
 
 }  // namespace
@@ -338,10 +272,14 @@ bool tiles_attend(const Attend& a) {
 }
 
 void launch_tiles(CudaDevice& device, const Attend& a) {
-  if (a.exact) {
-    launch_heads<true>(device, a);
+  if (a.head_dim <= 64) {
+    launch<64>(device, a);
+  } else if (a.head_dim <= 96) {
+    launch<96>(device, a);
+  } else if (a.head_dim <= 128) {
+    launch<128>(device, a);
   } else {
-    launch_heads<false>(device, a);
+    launch<256>(device, a);
   }
 }
 

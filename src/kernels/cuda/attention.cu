@@ -276,7 +276,9 @@ void launch(CudaDevice& cuda, Attend a, DType dtype) {
   }
   const bool tiles = dtype == DType::f16 && a.pairs() >= 16 && tiles_attend(a);
   split(cuda, a, tiles);
-  if (tiles) {
+  if (tiles && prompt_attends(cuda, a)) {
+    launch_prompt(cuda, a);
+  } else if (tiles) {
     launch_tiles(cuda, a);
   } else {
     launch_pairs(cuda, a, dtype);
