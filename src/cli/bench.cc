@@ -135,8 +135,10 @@ Measurement measure_decode(Engine& engine, const BenchArguments& options, double
       cat(tinychat ? "tinychat" : "tg", options.tokens, depth), options.tokens,
       weights + key_bytes(arch, options, kv), options.repetitions, engine.device(),
       [&] {
-        cache.truncate(0);
-        if (!before.empty()) engine.prefill(cache, before);
+        // The keys of the context stay from one run to the next.
+        const auto kept = static_cast<int64_t>(before.size());
+        cache.truncate(cache.length() > kept ? kept : 0);
+        if (cache.length() < kept) engine.prefill(cache, before);
       },
       [&] { engine.greedy(cache, first, answers); });
   result.plan = engine.plan_name(cache);

@@ -55,6 +55,10 @@ TEST_F(Refusals, CL02_ValuesOutsideTheSet) {
   expect_refused(2, {"generate", path("model"), "-p", "a", "--temp", "nan"}, {"--temp"});
   expect_refused(2, {"generate", path("model"), "-p", "a", "--top-p", "1.5"}, {"--top-p"});
   expect_refused(2, {"generate", path("model"), "-p", "a", "-n", "0"}, {"--max-tokens"});
+  expect_refused(2, {"generate", path("model"), "-p", "a", "--draft-tokens", "8"}, {"--draft-tokens"});
+  expect_refused(2, {"chat", path("model"), "-p", "a", "--kv-cache-dtype", "int4"},
+                 {"--kv-cache-dtype", "int8"});
+  expect_refused(3, {"generate", path("model"), "-p", "a", "--draft", path("nowhere")}, {"nowhere"});
   expect_refused(2, {"generate", path("model"), "-p", std::string(300, 'a')}, {"300 tokens", "256"});
   expect_refused(2, {"quantize", path("model"), "-o", path("x"), "--max-ram", "12 parsecs"},
                  {"900MB"});

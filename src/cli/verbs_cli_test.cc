@@ -146,6 +146,55 @@ TEST_F(Verbs, BenchReportsTheRoofOfTheSameRun) {
               json[1]["bytes_per_token"].get<double>(), 1);
 }
 
+TEST_F(Verbs, BenchTablesSplitsAndGuesses) {
+  const std::vector<std::string> words = {"bench", path("int4"), "-p", "0", "-n", "6", "-r", "1"};
+  const auto with = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), words.begin(), words.end());
+    return more;
+  };
+  const ProgramResult csv = run_awq(with({"--output", "csv"}));
+  EXPECT_EQ(csv.exit_code, 0) << csv.err;
+  const std::string header = csv.out.substr(0, csv.out.find('\n'));
+  const std::string line = csv.out.substr(header.size() + 1);
+  EXPECT_EQ(header.rfind("model,device,backend,weights,test,plan,tokens_per_second", 0), 0u) << header;
+  EXPECT_NE(line.find(",tg6,"), std::string::npos) << line;
+  const Json split = json_of(with({"--output", "json", "--profile", "--depth", "20", "--kv-cache-dtype",
+                                   "int8"}));
+  ASSERT_EQ(split.size(), 1u);
+  EXPECT_EQ(split[0]["test"], "tg6@d20");
+  EXPECT_GT(split[0]["barriers_per_token"].get<double>(), 0);
+  if (split[0]["plan"] == "phases") {
+    expect_keys(split[0]["profile_ms"], {"rope, attention", "norm, gate, up", "norm, head"});
+  }
+  const Json guesses = json_of({"bench", path("int4"), "-p", "40", "-n", "20", "-r", "2", "--draft",
+                                path("float"), "--text", path("text.txt"), "--json"});
+  ASSERT_EQ(guesses.size(), 2u);
+  EXPECT_EQ(guesses[1]["test"], "text20+guesses");
+  expect_keys(guesses[1], {"guessed", "accepted", "acceptance", "tokens_per_pass", "gain"});
+  EXPECT_GE(guesses[1]["tokens_per_pass"].get<double>(), 1);
+  EXPECT_EQ(run_awq(with({"--draft", "ngram"})).exit_code, 2) << "wants a text";
+  EXPECT_EQ(run_awq(with({"--output", "xml"})).exit_code, 2);
+}
+
+TEST_F(Verbs, GuessesDoNotChangeTheAnswer) {
+  const std::vector<std::string> words = {"generate", path("int4"), "-p", "the cat and the cat", "-n",
+                                          "40", "--json"};
+  const Json plain = json_of(words);
+  EXPECT_EQ(plain["guessed"], 0);
+  for (const std::string& draft : {std::string("ngram"), path("float")}) {
+    auto more = words;
+    more.insert(more.end(), {"--draft", draft, "--draft-tokens", "7"});
+    const Json guessed = json_of(more);
+    EXPECT_EQ(guessed["ids"], plain["ids"]) << draft;
+    EXPECT_GT(guessed["guessed"].get<int>(), 0) << draft;
+  }
+  for (const char* type : {"f32", "int8"}) {
+    auto more = words;
+    more.insert(more.end(), {"--kv-cache-dtype", type});
+    EXPECT_FALSE(json_of(more)["ids"].empty());
+  }
+}
+
 TEST_F(Verbs, EveryMethodBitWidthAndGroupRunsPacked) {
   const Json bytes = json_of({"inspect", path("float"), "--json"})["bytes"];
   struct Width {

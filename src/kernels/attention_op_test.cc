@@ -22,6 +22,7 @@ const AttentionCase kCases[] = {
     {6, 2, 16, {{100, 1}, {60, 20}}, true, 0, 0, true},
     {6, 3, 96, {{300, 3}, {10, 66}}, true, 64, 50.0f, true},
     {40, 1, 64, {{33, 1}, {9, 40}}},
+    {2, 1, 600, {{20, 1}, {3, 9}}},
 };
 
 class AttentionOp : public testing::Test {
@@ -84,7 +85,9 @@ TEST_F(AttentionOp, EqualsScalar) {
         const std::vector<float> got = run(ops, c, dtype, kv, q, rows);
         for (int64_t t = 0; t < rows; ++t) {
           const auto at = static_cast<size_t>(t * c.heads * c.dim);
-          ASSERT_LE(row_error(&got[at], &want[at], c.heads * c.dim), 2e-5)
+          // Queries meet codes as 16-bit integers.
+          const double bound = dtype == DType::i8 ? 1e-4 : 2e-5;
+          ASSERT_LE(row_error(&got[at], &want[at], c.heads * c.dim), bound)
               << ops.name << " " << dtype_name(dtype) << " heads " << c.heads << " dim " << c.dim
               << " row " << t;
         }

@@ -85,7 +85,7 @@ TEST_P(EngineTest, TruncatedCacheContinuesAsIfTheRestHadNotBeen) {
   EXPECT_LT(largest_difference(expected, again), 1e-4);
 }
 
-INSTANTIATE_TEST_SUITE_P(KvTypes, EngineTest, testing::Values(DType::f32, DType::f16));
+INSTANTIATE_TEST_SUITE_P(KvTypes, EngineTest, testing::Values(DType::f32, DType::f16, DType::i8));
 
 struct GenerateFixture {
   std::unique_ptr<Device> device = make_cpu_device(1);

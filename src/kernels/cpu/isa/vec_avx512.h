@@ -72,6 +72,11 @@ inline I load_shorts(const uint8_t* p) {  // to 32 bits
 inline I widen_shorts(const int16_t* p) {
   return _mm512_cvtepi16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
 }
+inline I load_codes(const int8_t* p, int64_t n) {  // to 16 bits, 0 from n on
+  const __m256i codes = n >= 32 ? _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))
+                                : _mm256_maskz_loadu_epi8((1u << n) - 1, p);
+  return _mm512_cvtepi8_epi16(codes);
+}
 inline I add_int(I a, I b) { return _mm512_add_epi32(a, b); }
 inline I sub_int(I a, I b) { return _mm512_sub_epi32(a, b); }
 inline I sub_short(I a, I b) { return _mm512_sub_epi16(a, b); }
