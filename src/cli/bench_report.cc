@@ -68,7 +68,8 @@ std::string main_table(const std::vector<Measurement>& results) {
   for (const Measurement& m : results) {
     table.add_row({m.test, cat(fixed(m.tokens_per_second, 1), " ± ", fixed(m.stddev, 1)),
                    fixed(m.ms_per_token, 3), fixed(m.gb_per_second(), 2), fixed(m.roof / 1e9, 1),
-                   fixed(m.percent_of_roof(), 1), fixed(m.barriers_per_token, 1),
+                   fixed(m.percent_of_roof(), 1),
+                   m.barriers_per_token > 0 ? fixed(m.barriers_per_token, 1) : "-",
                    m.instructions_per_weight > 0 ? fixed(m.instructions_per_weight, 3) : "-",
                    m.plan_name()});
   }
