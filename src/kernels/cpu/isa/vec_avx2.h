@@ -104,12 +104,6 @@ inline I load_codes(const int8_t* p, int64_t n) {  // to 16 bits, 0 from n on
   for (int i = 0; i < n; ++i) padded[i] = p[i];
   return _mm256_cvtepi8_epi16(_mm_load_si128(reinterpret_cast<const __m128i*>(padded)));
 }
-inline I load_codes(const int8_t* p, int64_t n) {  // to 16 bits, 0 from n on
-  if (n >= 16) return _mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
-  alignas(16) int8_t padded[16] = {};
-  for (int i = 0; i < n; ++i) padded[i] = p[i];
-  return _mm256_cvtepi8_epi16(_mm_load_si128(reinterpret_cast<const __m128i*>(padded)));
-}
 inline I add_int(I a, I b) { return _mm256_add_epi32(a, b); }
 inline I sub_int(I a, I b) { return _mm256_sub_epi32(a, b); }
 inline I mul_int(I a, I b) { return _mm256_mullo_epi32(a, b); }

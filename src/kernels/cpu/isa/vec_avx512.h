@@ -73,11 +73,6 @@ inline I load_codes(const int8_t* p, int64_t n) {  // to 16 bits, 0 from n on
                                 : _mm256_maskz_loadu_epi8((1u << n) - 1, p);
   return _mm512_cvtepi8_epi16(codes);
 }
-inline I load_codes(const int8_t* p, int64_t n) {  // to 16 bits, 0 from n on
-  const __m256i codes = n >= 32 ? _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))
-                                : _mm256_maskz_loadu_epi8((1u << n) - 1, p);
-  return _mm512_cvtepi8_epi16(codes);
-}
 inline I add_int(I a, I b) { return _mm512_add_epi32(a, b); }
 inline I sub_int(I a, I b) { return _mm512_sub_epi32(a, b); }
 inline I mul_int(I a, I b) { return _mm512_mullo_epi32(a, b); }
