@@ -68,13 +68,18 @@ Result<QuantizeOptions> quantize_options(const QuantizeArguments& options,
   return result;
 }
 
-// Bits by linear for --target-bpw or --target-size; the report's "allocation".
-Result<Json> allocate(const QuantizeArguments& options, const OpenCheckpoint& source,
-                      std::span<const TokenId> tokens, const Ops& ops, QuantizeOptions& quantize) {
+Result<BitTarget> bit_target(const QuantizeArguments& options) {
   BitTarget target{options.target_bpw, 0};
   if (!options.target_size.empty()) {
     AWQ_ASSIGN(target.bytes, parse_size(options.target_size));
   }
+  return target;
+}
+
+// Bits by linear for --target-bpw or --target-size; the report's "allocation".
+Result<Json> allocate(const QuantizeArguments& options, const OpenCheckpoint& source,
+                      std::span<const TokenId> tokens, const Ops& ops, QuantizeOptions& quantize) {
+  AWQ_ASSIGN(const BitTarget target, bit_target(options));
   Progress progress("measuring bit widths, layer", source.reader->arch().sizes.layers);
   AWQ_ASSIGN(Json allocation,
              choose_bits(*source.reader, ops, tokens, target, quantize,
@@ -208,8 +213,8 @@ void say_starved(const Json& starved) {
           names, starved.size() > kNamed ? ", ..." : "", "; calibrate on more text"));
 }
 
-Status check_target(const CLI::App& verb, const QuantizeArguments& options,
-                    const QuantizeOptions& quantize) {
+Status check_target(const CLI::App& verb, const TensorReader& reader,
+                    const QuantizeArguments& options, const QuantizeOptions& quantize) {
   if (verb.count("--bits") > 0 || (options.target_bpw > 0 && !options.target_size.empty())) {
     return usage_error("--bits, --target-bpw and --target-size exclude each other");
   }
@@ -217,7 +222,8 @@ Status check_target(const CLI::App& verb, const QuantizeArguments& options,
     return usage_error("a target needs calibration text to measure losses on: not with --dry-run or "
                        "--method rtn");
   }
-  return {};
+  AWQ_ASSIGN(const BitTarget target, bit_target(options));
+  return check_bit_target(reader, target, quantize);
 }
 
 Status quantize(const CLI::App& verb, QuantizeArguments& options) {
@@ -235,7 +241,7 @@ Status quantize(const CLI::App& verb, QuantizeArguments& options) {
   }
   if (method_of(options) != "rtn") AWQ_TRY(fit_to_context(verb, arch, options.calibration));
   AWQ_ASSIGN(QuantizeOptions quantize, quantize_options(options, *source.reader));
-  if (options.targeted()) AWQ_TRY(check_target(verb, options, quantize));
+  if (options.targeted()) AWQ_TRY(check_target(verb, *source.reader, options, quantize));
   const bool calibrated = quantize.calibrated();
   AWQ_ASSIGN(const Backend backend, open_backend(options.backend));
   Device* device = backend.device.get();

@@ -199,6 +199,12 @@ Result<double> bits_for_size(const TensorReader& reader, const QuantizeOptions& 
                          " of the output are not weights of the blocks"));
 }
 
+Result<double> target_bits(const TensorReader& reader, const BitTarget& target,
+                           const QuantizeOptions& options) {
+  if (target.bytes > 0) return bits_for_size(reader, options, target.bytes);
+  return target.bits_per_weight;
+}
+
 }  // namespace
 
 std::vector<BitItem> bit_items(const TensorReader& reader, const FormatPlan& formats,
@@ -347,14 +353,23 @@ uint64_t bit_choice_bytes(const TensorReader& reader, const QuantizeOptions& opt
          floats * sizeof(float);
 }
 
+Status check_bit_target(const TensorReader& reader, const BitTarget& target,
+                        const QuantizeOptions& options) {
+  AWQ_ASSIGN(const double bits, target_bits(reader, target, options));
+  std::vector<BitItem> items;
+  for (int64_t layer = 0; layer < reader.arch().sizes.layers; ++layer) {
+    const std::vector<BitItem> more = bit_items(reader, options.formats, layer);
+    items.insert(items.end(), more.begin(), more.end());
+  }
+  AWQ_TRY(allocate_bits(reader.arch(), options.formats, items, bits));
+  return {};
+}
+
 Result<Json> choose_bits(const TensorReader& reader, const Ops& ops,
                          std::span<const int32_t> tokens, const BitTarget& asked,
                          QuantizeOptions& options, const LayerProgress& on_layer) {
   const Arch& arch = reader.arch();
-  double target = asked.bits_per_weight;
-  if (asked.bytes > 0) {
-    AWQ_ASSIGN(target, bits_for_size(reader, options, asked.bytes));
-  }
+  AWQ_ASSIGN(double target, target_bits(reader, asked, options));
   AWQ_ASSIGN(const std::vector<BitItem> items,
              measure_bit_losses(reader, ops, tokens, options, on_layer));
   Json uniform = Json::array();

@@ -54,6 +54,10 @@ struct BitTarget {
 /// Memory that choosing takes beside two blocks and what a plan counts for the search.
 uint64_t bit_choice_bytes(const TensorReader& reader, const QuantizeOptions& options);
 
+/// The usage error of choose_bits for a target that no widths reach, before anything is measured.
+Status check_bit_target(const TensorReader& reader, const BitTarget& target,
+                        const QuantizeOptions& options);
+
 /// Measures and sets options.formats; `allocation` of the report: what was chosen, its loss, and that
 /// of one width for all.
 Result<Json> choose_bits(const TensorReader& reader, const Ops& ops,

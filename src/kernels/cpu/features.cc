@@ -36,15 +36,16 @@ const CpuFeatures& cpu_features() {
 }
 
 std::string_view cpu_features_text() {
-#if defined(__aarch64__)
-  return cpu_features().dot_product ? "NEON dot product" : "NEON";
-#endif
   const CpuFeatures& found = cpu_features();
+#if defined(__aarch64__)
+  return found.dot_product ? "NEON dot product" : "NEON";
+#else
   return found.vnni       ? "AVX-512 VNNI"
          : found.avx512   ? "AVX-512"
          : found.avx_vnni ? "AVX-VNNI"
          : found.avx2     ? "AVX2"
                           : "scalar";
+#endif
 }
 
 }  // namespace awq
