@@ -1,5 +1,5 @@
-// The product of one row with a packed weight, panel by panel: what the matrix product and the planned
-// decode step have in common for a single token.
+// The product of one row with a packed weight, panel by panel, as the planned decode step does it. It has
+// the bits that matmul gives the row.
 #pragma once
 
 #include "kernels/cpu/weights.h"

@@ -106,7 +106,6 @@ inline I load_codes(const int8_t* p, int64_t n) {  // to 16 bits, 0 from n on
 }
 inline I add_int(I a, I b) { return _mm256_add_epi32(a, b); }
 inline I sub_int(I a, I b) { return _mm256_sub_epi32(a, b); }
-inline I mul_int(I a, I b) { return _mm256_mullo_epi32(a, b); }
 inline I max_int(I a, I b) { return _mm256_max_epi32(a, b); }
 inline I bit_and(I a, I b) { return _mm256_and_si256(a, b); }
 inline I bit_or(I a, I b) { return _mm256_or_si256(a, b); }
@@ -142,21 +141,8 @@ inline void store_bytes(int8_t* p, I v) {
 inline void prefetch(const void* p) { _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T0); }
 
 // Words of the products with codes (quant_product.inc).
-inline I load_codes(const uint8_t* p) { return load_int(p); }
-// Zeros for add_zeros: 128 z and z in the halves of a lane.
-template <int kFormat>
-inline I load_zeros(const uint8_t* p) {
-  const I z = load_bytes(p);
-  return bit_or(z, shift_left(z, 23));
-}
-// What add_zeros takes of a block's sums of bytes, each within 128 * 128.
-inline int32_t minus_sums(int32_t high, int32_t low) {
-  return static_cast<int32_t>(static_cast<uint32_t>(-2 * high) << 16 | (static_cast<uint32_t>(-low) & 0xFFFF));
-}
 // The bits of a unit's third bits for this half of the panel: quad q's at bit q of each byte.
 inline I load_third_bits(const uint8_t* p, int half) { return shift_right(load_int(p), 4 * half); }
-// acc - z * (256 * sum of the high bytes + sum of the low bytes)
-inline I add_zeros(I acc, I zeros, I minus) { return dot_pairs(acc, zeros, minus); }
 #if defined(__AVXVNNI__)
 #define AWQ_DOT_QUADS
 // Each lane: acc + the products of four unsigned with four signed bytes.

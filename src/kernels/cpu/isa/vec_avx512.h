@@ -75,7 +75,6 @@ inline I load_codes(const int8_t* p, int64_t n) {  // to 16 bits, 0 from n on
 }
 inline I add_int(I a, I b) { return _mm512_add_epi32(a, b); }
 inline I sub_int(I a, I b) { return _mm512_sub_epi32(a, b); }
-inline I mul_int(I a, I b) { return _mm512_mullo_epi32(a, b); }
 inline I max_int(I a, I b) { return _mm512_max_epi32(a, b); }
 inline I bit_and(I a, I b) { return _mm512_and_si512(a, b); }
 inline I bit_or(I a, I b) { return _mm512_or_si512(a, b); }
@@ -105,25 +104,12 @@ inline void store_bytes(int8_t* p, I v) {
 inline void prefetch(const void* p) { _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T0); }
 
 // Words of the products with codes (quant_product.inc).
-inline I load_codes(const uint8_t* p) { return load_int(p); }
-// Zeros for add_zeros: 128 z and z in the halves of a lane.
-template <int kFormat>
-inline I load_zeros(const uint8_t* p) {
-  const I z = load_bytes(p);
-  return bit_or(z, shift_left(z, 23));
-}
-// What add_zeros takes of a block's sums of bytes, each within 128 * 128.
-inline int32_t minus_sums(int32_t high, int32_t low) {
-  return static_cast<int32_t>(static_cast<uint32_t>(-2 * high) << 16 | (static_cast<uint32_t>(-low) & 0xFFFF));
-}
 // The bits of a unit's third bits: quad q's at bit q of each byte. 32 bytes hold rows 0-7 in the low
 // halves of bytes, rows 8-15 in the high ones.
 inline I load_third_bits(const uint8_t* p, int) {
   const I both = _mm512_broadcast_i64x4(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
   return _mm512_srlv_epi32(both, _mm512_setr_epi32(0, 0, 0, 0, 0, 0, 0, 0, 4, 4, 4, 4, 4, 4, 4, 4));
 }
-// acc - z * (256 * sum of the high bytes + sum of the low bytes)
-inline I add_zeros(I acc, I zeros, I minus) { return dot_pairs(acc, zeros, minus); }
 #if defined(__AVX512VNNI__)
 #define AWQ_DOT_QUADS
 // Each lane: acc + the products of four unsigned with four signed bytes.

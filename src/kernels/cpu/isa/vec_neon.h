@@ -12,12 +12,6 @@ inline F zero() { return vdupq_n_f32(0); }
 inline F set1(float x) { return vdupq_n_f32(x); }
 inline F load(const float* p) { return vld1q_f32(p); }
 inline void store(float* p, F v) { vst1q_f32(p, v); }
-inline F load_some(const float* p, int64_t n) {
-  if (n >= 4) return load(p);
-  float padded[4] = {};
-  for (int i = 0; i < n; ++i) padded[i] = p[i];
-  return load(padded);
-}
 inline void store_some(float* p, int64_t n, F v) {
   if (n >= 4) return store(p, v);
   float padded[4];
@@ -25,9 +19,10 @@ inline void store_some(float* p, int64_t n, F v) {
   for (int i = 0; i < n; ++i) p[i] = padded[i];
 }
 inline F load(const uint16_t* p) { return vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p))); }
-inline F load_some(const uint16_t* p, int64_t n) {
+template <class T>
+inline F load_some(const T* p, int64_t n) {
   if (n >= 4) return load(p);
-  uint16_t padded[4] = {};
+  T padded[4] = {};
   for (int i = 0; i < n; ++i) padded[i] = p[i];
   return load(padded);
 }
