@@ -4,30 +4,13 @@
 #include <cmath>
 #include <deque>
 
-#include "kernels/cuda_test.h"
-#include "runtime/engine.h"
-#include "runtime/shaped_model.h"
+#include "runtime/cuda_plan_test.h"
 
 namespace awq {
 namespace {
 
-class CudaBatch : public CudaTest, public testing::WithParamInterface<DecoderShape> {
+class CudaBatch : public CudaPlanTest, public testing::WithParamInterface<DecoderShape> {
  protected:
-  static std::vector<float> copy(Engine& engine, Matrix logits) {
-    const std::span<const float> values = engine.on_host(logits);
-    return {values.begin(), values.end()};
-  }
-
-  // Largest difference over the largest value.
-  static double error(const std::vector<float>& got, const std::vector<float>& want) {
-    double difference = 0, magnitude = 1e-30;
-    for (size_t i = 0; i < want.size(); ++i) {
-      difference = std::max(difference, std::fabs(double{got[i]} - want[i]));
-      magnitude = std::max(magnitude, std::fabs(double{want[i]}));
-    }
-    return difference / magnitude;
-  }
-
   // Sequence i has its own prompt of i % 7 * 9 + 1 tokens.
   static std::vector<int32_t> prompt_of(int64_t i, int64_t count, int64_t vocab) {
     std::vector<int32_t> ids;

@@ -5,30 +5,13 @@
 #include <cmath>
 
 #include "kernels/cpu.h"
-#include "kernels/cuda_test.h"
-#include "runtime/engine.h"
-#include "runtime/shaped_model.h"
+#include "runtime/cuda_plan_test.h"
 
 namespace awq {
 namespace {
 
-class CudaDecode : public CudaTest {
+class CudaDecode : public CudaPlanTest {
  protected:
-  static std::vector<float> copy(Engine& engine, Matrix logits) {
-    const std::span<const float> values = engine.on_host(logits);
-    return {values.begin(), values.end()};
-  }
-
-  // Largest difference over the largest value.
-  static double error(const std::vector<float>& got, const std::vector<float>& want) {
-    double difference = 0, magnitude = 1e-30;
-    for (size_t i = 0; i < want.size(); ++i) {
-      difference = std::max(difference, std::fabs(double{got[i]} - want[i]));
-      magnitude = std::max(magnitude, std::fabs(double{want[i]}));
-    }
-    return difference / magnitude;
-  }
-
   // Logits after each of `count` tokens, by decode() or by the walk.
   static std::vector<std::vector<float>> run(Engine& engine, int64_t count, bool planned) {
     KvCache cache(engine.device(), engine.model().arch, 2 * count, DType::f16);

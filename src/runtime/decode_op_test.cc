@@ -6,8 +6,7 @@
 #include <cstring>
 #include <new>
 
-#include "kernels/cpu.h"
-#include "kernels/cpu/tables.h"
+#include "kernels/op_test_data.h"
 #include "runtime/engine.h"
 #include "runtime/shaped_model.h"
 
@@ -24,15 +23,6 @@ static std::atomic<int64_t> allocations_{0};
 
 namespace awq {
 namespace {
-
-std::vector<Ops> tables(Device& device) {
-  std::vector<Ops> list;
-  for (const cpu::Variant& variant : cpu::variants()) {
-    list.push_back(variant.make(device, 2));
-    list.back().name = variant.name;
-  }
-  return list;
-}
 
 std::vector<uint32_t> bits(Matrix logits) {
   std::vector<uint32_t> values(static_cast<size_t>(logits.cols));
@@ -69,12 +59,12 @@ class DecodeShapes : public testing::TestWithParam<DecoderShape> {
 TEST_P(DecodeShapes, EqualsTheWalkWithAnyThreads) {
   for (const DType cache : {DType::f32, DType::f16, DType::i8}) {
     const auto two = make_cpu_device(2);
-    const std::vector<Ops> walked = tables(*two);
+    const std::vector<Ops> walked = fast_tables(*two);
     for (size_t i = 0; i < walked.size(); ++i) {
       const auto want = run(walked[i], cache, false);
       for (const int threads : {1, 3}) {
         const auto device = make_cpu_device(threads);
-        ASSERT_EQ(run(tables(*device)[i], cache, true), want)
+        ASSERT_EQ(run(fast_tables(*device)[i], cache, true), want)
             << walked[i].name << " " << dtype_name(cache) << " " << threads;
       }
     }
@@ -83,7 +73,7 @@ TEST_P(DecodeShapes, EqualsTheWalkWithAnyThreads) {
 
 TEST_P(DecodeShapes, GreedyIsStepAndArgmaxAndAllocatesNothing) {
   const auto device = make_cpu_device(2);
-  for (const Ops& ops : tables(*device)) {
+  for (const Ops& ops : fast_tables(*device)) {
     const Model model = shaped_model(GetParam(), ops);
     Engine engine(model);
     KvCache cache(*device, model.arch, 300, DType::f16);

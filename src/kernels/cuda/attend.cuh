@@ -47,6 +47,18 @@ __device__ inline float* partial_sums(const Attend& a, int split, int64_t row, i
                          (a.head_dim + 2);
 }
 
+/// Runs a kernel whose blocks take `pairs` pairs and `bytes` of shared memory each.
+inline void launch_attend(CudaDevice& device, const Attend& a, void (*kernel)(Attend), int pairs,
+                          int threads, size_t bytes, const char* what) {
+  check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                             static_cast<int>(bytes)),
+        "attention's shared memory");
+  const dim3 grid(static_cast<unsigned>((a.pairs() + pairs - 1) / pairs),
+                  static_cast<unsigned>(a.kv_heads), static_cast<unsigned>(a.splits));
+  kernel<<<grid, threads, bytes, device.stream()>>>(a);
+  check_launch(what);
+}
+
 /// Pairs of a block of attend_tiles.
 constexpr int kTilePairs = 64;
 

@@ -219,14 +219,8 @@ __global__ void __launch_bounds__(kThreads, 2) attend_prompt(Attend a) {
 
 template <int kDim>
 void launch(CudaDevice& device, const Attend& a) {
-  constexpr size_t kBytes = Memory<kDim>::kBytes;
-  check(cudaFuncSetAttribute(attend_prompt<kDim>, cudaFuncAttributeMaxDynamicSharedMemorySize,
-                             static_cast<int>(kBytes)),
-        "attention's shared memory");
-  const dim3 grid(static_cast<unsigned>((a.pairs() + kPairs - 1) / kPairs),
-                  static_cast<unsigned>(a.kv_heads), static_cast<unsigned>(a.splits));
-  attend_prompt<kDim><<<grid, kThreads, kBytes, device.stream()>>>(a);
-  check_launch("attention of a prompt");
+  launch_attend(device, a, attend_prompt<kDim>, kPairs, kThreads, Memory<kDim>::kBytes,
+                "attention of a prompt");
 }
 
 }  // namespace

@@ -253,14 +253,8 @@ __global__ void __launch_bounds__(kThreads) attend_tiles(Attend a) {
 
 template <int kDim>
 void launch(CudaDevice& device, const Attend& a) {
-  constexpr size_t kBytes = Tiling<kDim>::kBytes;
-  check(cudaFuncSetAttribute(attend_tiles<kDim>, cudaFuncAttributeMaxDynamicSharedMemorySize,
-                             static_cast<int>(kBytes)),
-        "attention's shared memory");
-  const dim3 grid(static_cast<unsigned>((a.pairs() + kTilePairs - 1) / kTilePairs),
-                  static_cast<unsigned>(a.kv_heads), static_cast<unsigned>(a.splits));
-  attend_tiles<kDim><<<grid, kThreads, kBytes, device.stream()>>>(a);
-  check_launch("attention");
+  launch_attend(device, a, attend_tiles<kDim>, kTilePairs, kThreads, Tiling<kDim>::kBytes,
+                "attention");
 }
 
 }  // namespace
