@@ -3,10 +3,10 @@
 
     python3 -m venv venv && venv/bin/pip install lm-eval==0.4.13 torch transformers gguf sentencepiece
     awq eval MODEL --tasks NAMES --limit 200 --json > ours.json
-    AWQ_DATA=... venv/bin/python tools/compare_lm_eval.py MODEL ours.json
+    AWQ_DATA=... venv/bin/python tools/compare_lm_eval.py MODEL ours.json [DEVICE [BATCH]]
 
 MODEL: a directory that transformers reads or SmolLM2's .gguf file (its tokenizer as in make_goldens.py), in
-float32 on the CPU. The items are those of
+float32 on DEVICE (cpu, or cuda), BATCH requests at a time (1). The items are those of
 AWQ_DATA/tasks, the requests those that lm-eval's task files make of them (context, a space, continuation;
 acc by the largest sum), scored by lm-eval's own HFLM.loglikelihood. Differences between choices whose
 log-likelihoods are equal but for TIE are counted apart."""
@@ -45,6 +45,7 @@ def items(task, count):
 
 
 def main():
+    device, batch = (sys.argv[3:] + ["cpu", "1"][len(sys.argv) - 3:])[:2]
     path, ours = Path(sys.argv[1]), json.loads(Path(sys.argv[2]).read_text(encoding="utf-8"))
     if path.suffix == ".gguf":
         smollm2 = SmolLM2(SimpleNamespace(gguf=path))
@@ -53,7 +54,7 @@ def main():
     else:
         tokenizer = AutoTokenizer.from_pretrained(path)
         model = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32)
-    lm = HFLM(pretrained=model, tokenizer=tokenizer, batch_size=1, device="cpu")
+    lm = HFLM(pretrained=model, tokenizer=tokenizer, batch_size=int(batch), device=device)
     print("| task | items | same choice | ties | acc % (lm-eval) | acc % (awq) |\n|---|---:|---:|---:|---:|---:|")
     failed = False
     for row in ours:
