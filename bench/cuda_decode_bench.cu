@@ -169,7 +169,7 @@ void measure_depth(CudaDevice& device, const DecodeSpec& spec, const DecodeTunin
 void measure(Device& base, const Ops& ops, const std::string& shape, const Options& options,
              double roof) {
   CudaDevice& device = cuda_device(base);
-  const Model model = value_or_exit(make_synthetic_model({shape, options.bits, 128, options.layers}, ops));
+  const Model model = value_or_exit(make_synthetic_model({.shape = shape, .bits = options.bits, .layers = options.layers}, ops));
   const int64_t deepest = *std::max_element(options.depths.begin(), options.depths.end());
   KvCache cache(base, model.arch, deepest + options.tokens + 64, DType::f16);
   const auto views = filled_caches(device, cache, model.arch.sizes.layers);

@@ -155,7 +155,7 @@ TEST_F(CudaDecode, EqualsTheWalkOnTheCpu) {
 
 TEST_F(CudaDecode, QuantizedEqualsTheWalkAndItself) {
   for (const int bits : {2, 3, 4, 8, 16}) {
-    const auto model = make_synthetic_model({"llama-2-7b", bits, 128, 2}, cuda);
+    const auto model = make_synthetic_model({.shape = "llama-2-7b", .bits = bits, .layers = 2}, cuda);
     ASSERT_TRUE(model.ok());
     Engine engine(*model);
     const auto walk = run(engine, 300, false);  // beyond the first bucket of positions
@@ -169,7 +169,7 @@ TEST_F(CudaDecode, QuantizedEqualsTheWalkAndItself) {
 
 // Ten thousand tokens: memory does not grow, and the last ids are those of the first round.
 TEST_F(CudaDecode, SoakKeepsItsMemory) {
-  const auto model = make_synthetic_model({"llama-2-7b", 4, 128, 1}, cuda);
+  const auto model = make_synthetic_model({.shape = "llama-2-7b", .layers = 1}, cuda);
   ASSERT_TRUE(model.ok());
   Engine engine(*model);
   KvCache cache(*device, model->arch, 2048, DType::f16);
@@ -190,7 +190,7 @@ TEST_F(CudaDecode, SoakKeepsItsMemory) {
 }
 
 TEST_F(CudaDecode, GreedyEqualsStepByStep) {
-  const auto model = make_synthetic_model({"llama-2-7b", 4, 128, 2}, cuda);
+  const auto model = make_synthetic_model({.shape = "llama-2-7b", .layers = 2}, cuda);
   ASSERT_TRUE(model.ok());
   Engine engine(*model);
   KvCache one(*device, model->arch, 600, DType::f16), other(*device, model->arch, 600, DType::f16);
