@@ -4,37 +4,10 @@
 #pragma once
 
 #include "kernels/cuda/barriers.cuh"
+#include "kernels/cuda/clusters.cuh"
 #include "kernels/cuda/tile_math.cuh"
 
 namespace awq::cuda::warpgroup {
-
-// ---- clusters ----
-
-__device__ __forceinline__ uint32_t cluster_rank() {
-  uint32_t r;
-  asm volatile("mov.u32 %0, %%cluster_ctarank;" : "=r"(r));
-  return r;
-}
-/// The shared memory address `local` of another block of the cluster.
-__device__ __forceinline__ uint32_t remote_address(uint32_t local, uint32_t rank) {
-  uint32_t r;
-  asm("mapa.shared::cluster.u32 %0, %1, %2;" : "=r"(r) : "r"(local), "r"(rank));
-  return r;
-}
-__device__ __forceinline__ float4 remote_load(uint32_t address) {
-  float4 v;
-  asm volatile("ld.shared::cluster.v4.f32 {%0,%1,%2,%3}, [%4];"
-               : "=f"(v.x), "=f"(v.y), "=f"(v.z), "=f"(v.w)
-               : "r"(address)
-               : "memory");
-  return v;
-}
-__device__ __forceinline__ void cluster_sync() {
-  asm volatile(
-      "barrier.cluster.arrive.release;\n"
-      "barrier.cluster.wait.acquire;" ::
-          : "memory");
-}
 
 // ---- products ----
 

@@ -4,6 +4,7 @@
 
 #include <cuda_bf16.h>
 
+#include "kernels/cuda/few_product.h"
 #include "kernels/cuda/tile_math.cuh"
 #include "kernels/cuda/transpose.cuh"
 
@@ -14,14 +15,16 @@ enum class Layout {
   halves,      ///< rows of half
   bfloats,     ///< rows of bfloat16
   warpgroups,  ///< as store_warpgroup_inputs()
+  shares,      ///< halves as share_place()
 };
 
 /// Activations of a product: `words` runs of 8 inputs a row, zeros beyond the weight's inputs.
 struct Inputs {
   Layout layout = Layout::floats;
   void* data = nullptr;
-  int64_t padded_rows = 0;  ///< of Layout::warpgroups
+  int64_t padded_rows = 0;  ///< of Layout::warpgroups; of Layout::shares the tokens
   int words = 0;
+  int share = 0;  ///< of Layout::shares, inputs of the first
 };
 
 /// Stores inputs 8 * word .. 8 * word + 7 of a row. All lanes of the warp come here, neighbours with
@@ -48,6 +51,12 @@ __device__ __forceinline__ void store_inputs(const Inputs& to, int64_t row, int 
   auto* y = static_cast<uint4*>(to.data);
   if (to.layout == Layout::halves) {
     if (inside) y[row * to.words + word] = {p[0], p[1], p[2], p[3]};
+    return;
+  }
+  if (to.layout == Layout::shares) {
+    if (inside) {
+      y[share_place(to.padded_rows, to.share, row, word * 8) / 8] = {p[0], p[1], p[2], p[3]};
+    }
     return;
   }
   transpose_pairs(p);

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "kernels/cuda/batch/attention.h"
+#include "kernels/cuda/batch/few.h"
 #include "kernels/cuda/batch/marks.h"
 #include "kernels/cuda/batch/products.h"
 #include "kernels/cuda/batch/rows.h"
@@ -19,7 +20,7 @@ namespace {
 class Plan : public BatchStep {
  public:
   Plan(CudaDevice& device, const DecodeSpec& spec)
-      : device_(device), spec_(spec), marks_(device), frequency_(device, spec.inverse_frequency.size_bytes()) {
+      : device_(device), spec_(spec), few_(device, spec_), marks_(device), frequency_(device, spec.inverse_frequency.size_bytes()) {
     device.upload(frequency_.data(), spec.inverse_frequency.data(), frequency_.size());
     spec_.inverse_frequency = {};
   }
@@ -159,6 +160,7 @@ class Plan : public BatchStep {
       bytes = std::max(bytes, input_bytes(plan_product(device_, {&spec_.head, 1}, rows), rows));
     }
     grow(inputs_, static_cast<int64_t>(bytes));
+    if (mode == Mode::step && few_.fits(rows)) moved |= few_.reserve(rows);
     if (mode == Mode::prompt) {
       grow(attended_, rows * q_columns() * 4);
     } else {
@@ -278,17 +280,44 @@ class Plan : public BatchStep {
     const State s = state();
     embed(device_, table(), s.tokens, s.step, x(sequences));
     marks_.add("embedding", 0);
-    run_layers(sequences, most, {}, 0);
+    const bool few = few_.fits(sequences);
+    if (few) {
+      run_few(sequences, most);
+    } else {
+      run_layers(sequences, most, {}, 0);
+    }
     Product head = plan_product(device_, {&spec_.head, 1}, sequences);
     head.inputs.data = inputs_.data();
-    norm(device_, x(sequences), branch(sequences).data, spec_.final_norm, spec_.epsilon,
-         head.inputs);
+    norm(device_, x(sequences), few ? nullptr : branch(sequences).data, spec_.final_norm,
+         spec_.epsilon, head.inputs);
     marks_.add("norm", 0);
     const Matrix logits(logits_.as<float>(), sequences, spec_.vocab);
     multiply(device_, head, {&logits, 1});
     marks_.add("head", bytes_of(head));
     advance(device_, logits, s);
     marks_.add("next tokens", 0);
+  }
+
+  // x through all layers of a step, by products that take the norms and activations along.
+  void run_few(int64_t rows, int64_t most) {
+    AttentionStep attention = attention_of(rows, most);
+    few_.begin(x(rows));
+    marks_.add("norm", 0);
+    for (size_t l = 0; l < spec_.layers.size(); ++l) {
+      const DecodeLayer& layer = spec_.layers[l];
+      few_.qkv(l, attention.q, attention.k, attention.v);
+      marks_.add("q, k, v", bytes_of({layer.q, layer.k, layer.v}));
+      attention.out = few_.attended(l, rows);
+      attention.caches = caches_.as<Cache>() + static_cast<int64_t>(l) * rows;
+      attend(device_, attention);
+      marks_.add("attention", key_bytes(cache_dtype_));
+      few_.o(l, x(rows));
+      marks_.add("o", bytes_of({layer.o}));
+      few_.gate_up(l, rows);
+      marks_.add("gate, up", bytes_of({layer.gate, layer.up}));
+      few_.down(l, x(rows));
+      marks_.add("down", bytes_of({layer.down}));
+    }
   }
 
   // x through all layers; the last branch is left for the next norm. Without caches: a step of
@@ -355,12 +384,18 @@ class Plan : public BatchStep {
     for (int i = 0; i < p.count; ++i) bytes += static_cast<double>(p.weights[i]->bytes);
     return bytes;
   }
+  static double bytes_of(std::initializer_list<const PackedWeight*> weights) {
+    double bytes = 0;
+    for (const PackedWeight* w : weights) bytes += static_cast<double>(w->bytes);
+    return bytes;
+  }
 
   static constexpr int kSlots = 4;
   bool capturing_marks_ = false;
   int64_t keys_ = 0;  // of a profiled pass
   CudaDevice& device_;
   DecodeSpec spec_;
+  FewRows few_;
   Marks marks_;
   int64_t sequences_ = 0;
   DType cache_dtype_ = DType::f16;  // of the sequences
