@@ -90,15 +90,21 @@ Result<MappedFile> MappedFile::open(const std::string& path) {
 }
 
 MappedFile MappedFile::copy_of(std::span<const std::byte> bytes, const std::string& name) {
+  return made_by([&](std::span<std::byte> to) { std::memcpy(to.data(), bytes.data(), to.size()); },
+                 bytes.size(), name);
+}
+
+MappedFile MappedFile::made_by(const std::function<void(std::span<std::byte>)>& fill, size_t size,
+                               const std::string& name) {
   MappedFile file;
   file.path_ = name;
-  file.size_ = bytes.size();
+  file.size_ = size;
   const Status mapped = file.map(-1);
-  AWQ_CHECK(mapped.ok(), name);
-  if (!bytes.empty()) {
+  AWQ_CHECK(mapped.ok(), name, ": ", size, " bytes");
+  if (size > 0) {
     auto* data = const_cast<std::byte*>(file.data_);
-    std::memcpy(data, bytes.data(), bytes.size());
-    ::mprotect(data, file.size_, PROT_READ);
+    fill({data, size});
+    ::mprotect(data, size, PROT_READ);
   }
   return file;
 }

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -30,6 +31,9 @@ class MappedFile {
   static Result<MappedFile> open(const std::string& path);
   /// The same view of bytes in memory, which are copied; `name` stands for the path.
   static MappedFile copy_of(std::span<const std::byte> bytes, const std::string& name);
+  /// The same of `size` bytes that `fill` writes.
+  static MappedFile made_by(const std::function<void(std::span<std::byte>)>& fill, size_t size,
+                            const std::string& name);
   MappedFile(MappedFile&& other) noexcept;
   MappedFile& operator=(MappedFile&& other) noexcept;
   ~MappedFile();

@@ -46,6 +46,13 @@ struct SafetensorsWriter::Impl {
   std::string index_path;
   uint64_t total = 0, data_bytes = 0;
 
+  explicit Impl(std::vector<TensorDeclaration> declared) : tensors(std::move(declared)) {
+    places.resize(tensors.size());
+    for (size_t i = 0; i < tensors.size(); ++i) {
+      AWQ_CHECK(by_name.emplace(tensors[i].name, i).second, tensors[i].name);
+    }
+  }
+
   void assign_shards(uint64_t max_bytes) {
     if (tensors.empty()) shards.emplace_back();  // a file with an empty header
     for (size_t i = 0; i < tensors.size(); ++i) {
@@ -109,16 +116,20 @@ SafetensorsWriter::~SafetensorsWriter() = default;
 Result<SafetensorsWriter> SafetensorsWriter::create(const OutputDirectory& directory,
                                                     std::vector<TensorDeclaration> tensors,
                                                     uint64_t max_shard_bytes, bool resume) {
-  auto impl = std::make_unique<Impl>();
-  impl->tensors = std::move(tensors);
-  impl->places.resize(impl->tensors.size());
-  for (size_t i = 0; i < impl->tensors.size(); ++i) {
-    AWQ_CHECK(impl->by_name.emplace(impl->tensors[i].name, i).second, impl->tensors[i].name);
-  }
+  auto impl = std::make_unique<Impl>(std::move(tensors));
   impl->assign_shards(max_shard_bytes);
   impl->index_path = directory.file("model.safetensors.index.json");
   for (Impl::Shard& shard : impl->shards) {
     AWQ_TRY(impl->open_shard(shard, directory, resume));
+  }
+  return SafetensorsWriter(std::move(impl));
+}
+
+SafetensorsWriter SafetensorsWriter::discarding(std::vector<TensorDeclaration> tensors) {
+  auto impl = std::make_unique<Impl>(std::move(tensors));
+  for (size_t i = 0; i < impl->tensors.size(); ++i) {
+    impl->places[i].bytes = bytes_of(impl->tensors[i]);
+    impl->total += impl->places[i].bytes;
   }
   return SafetensorsWriter(std::move(impl));
 }
@@ -129,6 +140,7 @@ Status SafetensorsWriter::write(std::string_view name, const void* data, size_t 
   Impl::Place& place = impl_->places[found->second];
   AWQ_CHECK(!place.written && size == place.bytes, name, ": ", size, " of ", place.bytes);
   place.written = true;
+  if (impl_->shards.empty()) return {};
   return impl_->shards[place.shard].file->write_at(place.offset, data, size);
 }
 
@@ -156,7 +168,7 @@ Status SafetensorsWriter::finish() {
     AWQ_CHECK(impl_->places[i].written, impl_->tensors[i].name);
   }
   AWQ_TRY(sync());
-  if (impl_->shards.size() == 1) return {};
+  if (impl_->shards.size() <= 1) return {};
   Json map = Json::object();
   for (size_t i = 0; i < impl_->tensors.size(); ++i) {
     append(map, impl_->tensors[i].name, impl_->shards[impl_->places[i].shard].name);

@@ -150,6 +150,18 @@ Result<Checkpoint> Checkpoint::from_safetensors(std::string_view config,
   return Checkpoint(std::move(impl));
 }
 
+Result<Checkpoint> Checkpoint::from_tensors(Json config, std::vector<TensorInfo> tensors,
+                                            MappedFile bytes, const std::string& name) {
+  auto impl = std::make_unique<Impl>();
+  impl->path = name;
+  impl->config = std::move(config);
+  impl->tensors = std::move(tensors);
+  impl->files.push_back(name);
+  impl->maps.push_back(std::move(bytes));
+  AWQ_TRY(impl->index_names());
+  return Checkpoint(std::move(impl));
+}
+
 Container Checkpoint::container() const { return impl_->container; }
 const std::string& Checkpoint::path() const { return impl_->path; }
 const Json& Checkpoint::config() const { return impl_->config; }

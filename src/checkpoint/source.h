@@ -11,6 +11,7 @@
 #include <variant>
 #include <vector>
 
+#include "base/file.h"
 #include "base/json.h"
 #include "base/result.h"
 #include "tensor/dtype.h"
@@ -45,6 +46,9 @@ class Checkpoint {
   static Result<Checkpoint> from_safetensors(std::string_view config,
                                              std::span<const std::byte> file,
                                              const std::string& name);
+  /// Of tensors whose `data` lies in `bytes`, where several may share it.
+  static Result<Checkpoint> from_tensors(Json config, std::vector<TensorInfo> tensors,
+                                         MappedFile bytes, const std::string& name);
 
   Checkpoint(Checkpoint&&) noexcept;
   Checkpoint& operator=(Checkpoint&&) noexcept;

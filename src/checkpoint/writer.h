@@ -61,6 +61,8 @@ class SafetensorsWriter {
                                           std::vector<TensorDeclaration> tensors,
                                           uint64_t max_shard_bytes = uint64_t{5} << 30,
                                           bool resume = false);
+  /// Takes the same calls and keeps nothing: for measurements.
+  static SafetensorsWriter discarding(std::vector<TensorDeclaration> tensors);
   SafetensorsWriter(SafetensorsWriter&&) noexcept;
   ~SafetensorsWriter();
 

@@ -7,8 +7,10 @@
 #include "base/file.h"
 #include "base/progress.h"
 #include "cli/calibration_text.h"
+#include "cli/quantize_synthetic.h"
 #include "cli/verb.h"
 #include "quant/bit_allocation.h"
+#include "model/synthetic.h"
 #include "quant/plan.h"
 
 namespace awq {
@@ -16,8 +18,9 @@ namespace {
 
 struct QuantizeArguments {
   std::string model, out, method = "awq", group = "auto", search_loss = "hessian", max_ram,
-                          math = "auto", bits = "4", keep, quality = "standard", target_size;
+                          math = "auto", bits = "4", keep, quality = "standard", target_size, synthetic;
   double target_bpw = 0;
+  int64_t layers = 0;
   CalibrationText calibration;
   BackendOptions backend;
   bool symmetric = false, no_clip = false, dry_run = false, json = false, overwrite = false;
@@ -127,7 +130,7 @@ Json options_json(const QuantizeArguments& options, const QuantizeOptions& quant
     json["reference_groups"] = options.reference_groups;
   }
   if (quantize.calibrated()) {
-    json["calibration"] = options.calibration.source;
+    json["calibration"] = options.synthetic.empty() ? options.calibration.source : "random";
     json["calibration_samples"] = options.calibration.samples;
     json["calibration_length"] = options.calibration.length;
     json["seed"] = options.calibration.seed;
@@ -190,15 +193,6 @@ Status resume_journal(const std::string& out, QuantizeJournal& journal, OutputDi
   return {};
 }
 
-uint64_t bytes_in(const std::string& directory) {
-  uint64_t bytes = 0;
-  std::error_code ignored;
-  for (const auto& entry : std::filesystem::directory_iterator(directory, ignored)) {
-    bytes += entry.file_size(ignored);
-  }
-  return bytes;
-}
-
 // Experts that the calibration text hardly reached, by name; the report lists all.
 void say_starved(const Json& starved) {
   if (starved.empty()) return;
@@ -226,9 +220,41 @@ Status check_target(const CLI::App& verb, const TensorReader& reader,
   return check_bit_target(reader, target, quantize);
 }
 
+// MODEL and what goes with it, or --synthetic.
+Status check_source(const CLI::App& verb, const QuantizeArguments& options) {
+  if (options.synthetic.empty()) {
+    if (options.model.empty()) return usage_error("MODEL is required, or --synthetic SHAPE");
+    if (options.layers > 0) return usage_error("--layers is of --synthetic; a MODEL has its own");
+    return {};
+  }
+  if (!options.model.empty()) return usage_error("give MODEL or --synthetic SHAPE, not both");
+  for (const char* name : {"--calib", "--seed", "--resume", "--target-bpw", "--target-size"}) {
+    if (verb.count(name) == 0) continue;
+    return usage_error(cat(name, " says nothing of random weights; leave it out with --synthetic"));
+  }
+  AWQ_ASSIGN(const Arch whole, synthetic_arch(options.synthetic, 0));
+  if (options.layers <= whole.sizes.layers) return {};
+  return usage_error(cat("--layers ", options.layers, ": ", options.synthetic, " has ",
+                         whole.sizes.layers));
+}
+
+Result<OpenCheckpoint> open_source(const QuantizeArguments& options) {
+  if (options.synthetic.empty()) return OpenCheckpoint::open(options.model);
+  ThreadPool pool(options.backend.threads);
+  return open_synthetic(options.synthetic, options.layers, pool);
+}
+
+// Of the whole model, where only some layers are quantized.
+Result<int64_t> parameters_of(const QuantizeArguments& options, const Arch& arch) {
+  if (options.synthetic.empty()) return parameter_count(arch);
+  AWQ_ASSIGN(const Arch whole, synthetic_arch(options.synthetic, 0));
+  return parameter_count(whole);
+}
+
 Status quantize(const CLI::App& verb, QuantizeArguments& options) {
   const Timer timer;
-  AWQ_ASSIGN(const OpenCheckpoint source, OpenCheckpoint::open(options.model));
+  AWQ_TRY(check_source(verb, options));
+  AWQ_ASSIGN(const OpenCheckpoint source, open_source(options));
   const Arch& arch = source.reader->arch();
   if (source.reader->quantization()) {
     return bad_input(cat(printable(options.model), ": already quantized to ",
@@ -246,19 +272,29 @@ Status quantize(const CLI::App& verb, QuantizeArguments& options) {
   AWQ_ASSIGN(const Backend backend, open_backend(options.backend));
   Device* device = backend.device.get();
   // What f32 costs a GPU is some seconds per billion of parameters.
+  AWQ_ASSIGN(const int64_t parameters, parameters_of(options, arch));
   const bool tf32 =
-      options.math == "tf32" || (options.math == "auto" && parameter_count(arch) > 1'000'000'000);
+      options.math == "tf32" || (options.math == "auto" && parameters > 1'000'000'000);
   const Ops ops = quantization_ops(backend, tf32);
 
   const int64_t wanted = options.calibration.samples * options.calibration.length;
   QuantizePlan plan =
       plan_quantize(*source.reader, quantize, calibrated ? wanted : 0, device->pool().size());
-  if (calibrated) plan_calibration_text(*source.reader, options.calibration, plan);
+  if (calibrated && options.synthetic.empty()) {
+    plan_calibration_text(*source.reader, options.calibration, plan);
+  }
   if (options.targeted()) {
     plan.peak_bytes += with_allocator_slack(bit_choice_bytes(*source.reader, quantize));
   }
   AWQ_TRY(check_memory(options, plan));
   if (options.dry_run) return dry_run(options, quantize, plan, arch, ops);
+  if (!options.synthetic.empty()) {
+    const Interruptible interruptible;
+    return quantize_synthetic(source, ops, quantize,
+                              {options.synthetic, options.calibration.samples, options.out,
+                               options.overwrite, options.json, options_json(options, quantize)},
+                              [] { return interrupted != 0; });
+  }
   if (options.out.empty()) return usage_error("-o OUT is required: the directory to write");
   std::vector<std::string> inputs = {options.model};
   if (options.calibration.source != "self") inputs.push_back(options.calibration.source);
@@ -328,10 +364,19 @@ Status quantize(const CLI::App& verb, QuantizeArguments& options) {
 
 }  // namespace
 
+uint64_t bytes_in(const std::string& directory) {
+  uint64_t bytes = 0;
+  std::error_code ignored;
+  for (const auto& entry : std::filesystem::directory_iterator(directory, ignored)) {
+    bytes += entry.file_size(ignored);
+  }
+  return bytes;
+}
+
 void add_quantize(CLI::App& app, Outcome& outcome) {
   auto options = std::make_shared<QuantizeArguments>();
   CLI::App* verb = app.add_subcommand("quantize", "search AWQ scales and clips, pack, write");
-  add_model_argument(*verb, options->model);
+  add_model_argument(*verb, options->model)->required(false);
   verb->add_option("-o,--output", options->out, "directory to write (must not exist)")
       ->type_name("OUT");
   verb->add_option("--method", options->method,
@@ -379,6 +424,14 @@ void add_quantize(CLI::App& app, Outcome& outcome) {
                    "auto: tf32 above a billion parameters")
       ->check(CLI::IsMember({"auto", "f32", "tf32"}))
       ->capture_default_str();
+  verb->add_option("--synthetic", options->synthetic,
+                   "instead of MODEL: random weights of a shape of `awq bench`, for the time and "
+                   "memory; without -o packed and dropped")
+      ->type_name("SHAPE");
+  verb->add_option("--layers", options->layers,
+                   "of --synthetic: so many layers, the time of all is extrapolated")
+      ->check(CLI::Range(int64_t{1}, int64_t{1024}))
+      ->type_name("N");
   verb->add_option("--max-ram", options->max_ram, "refuse to use more memory, e.g. 900MB")
       ->type_name("SIZE");
   verb->add_flag("--dry-run", options->dry_run, "predict memory, time and size; write nothing");
@@ -390,7 +443,8 @@ void add_quantize(CLI::App& app, Outcome& outcome) {
   add_json_option(*verb, options->json);
   verb->footer(
       "Examples:\n  awq quantize ./SmolLM2-135M -o ./smollm2-awq\n"
-      "  awq quantize ./model.gguf -o ./out --bits 3 --group 64 --calib text.txt");
+      "  awq quantize ./model.gguf -o ./out --bits 3 --group 64 --calib text.txt\n"
+      "  awq quantize --synthetic llama-3-8b --layers 4 --device cuda");
   verb->callback([options, verb, &outcome] { outcome.status = quantize(*verb, *options); });
 }
 

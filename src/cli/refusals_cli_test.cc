@@ -45,6 +45,21 @@ TEST_F(Refusals, CL01_HelpAndSuggestions) {
   expect_refused(2, {"chat"}, {"MODEL"});
 }
 
+TEST_F(Refusals, SyntheticShapesToQuantize) {
+  const std::string shape = "tinyllama-1.1b";
+  expect_refused(2, {"quantize"}, {"MODEL", "--synthetic"});
+  expect_refused(2, {"quantize", "--synthetic", "llama-9"}, {"llama-9", "llama-3-8b"});
+  expect_refused(2, {"quantize", "--synthetic", shape, "--layers", "0"}, {"--layers"});
+  expect_refused(2, {"quantize", "--synthetic", shape, "--layers", "23"}, {"23", "22"});
+  expect_refused(2, {"quantize", path("model"), "--synthetic", shape}, {"MODEL", "not both"});
+  expect_refused(2, {"quantize", path("model"), "-o", path("x"), "--layers", "2"}, {"--synthetic"});
+  for (const char* flag : {"--resume", "--calib=x", "--target-bpw=4"}) {
+    expect_refused(2, {"quantize", "--synthetic", shape, flag}, {"random weights"});
+  }
+  expect_refused(5, {"quantize", "--synthetic", shape, "--layers", "1", "--max-ram", "1MB"},
+                 {"--max-ram"});
+}
+
 TEST_F(Refusals, CL02_ValuesOutsideTheSet) {
   expect_refused(2, {"quantize", path("model"), "-o", path("x"), "--bits", "5"}, {"--bits", "2, 3, 4 or 8"});
   expect_refused(2, {"quantize", path("model"), "-o", path("x"), "--group", "7"}, {"--group", "64"});

@@ -133,6 +133,28 @@ TEST_F(Verbs, BenchQuantizeMeasuresModelsAndRemovesWhatItWrote) {
   EXPECT_EQ(run_awq({"bench", "quantize", "--synthetic", "llama-9"}).exit_code, 2);
 }
 
+TEST_F(Verbs, QuantizeTimesAShapeOfRandomWeights) {
+  const std::vector<std::string> words = {"quantize", "--synthetic", "tinyllama-1.1b", "--layers", "2",
+                                          "--method", "rtn", "--device", "cpu"};
+  std::vector<std::string> json_words = words;
+  json_words.push_back("--json");
+  const Json json = json_of(json_words);
+  expect_keys(json, {"synthetic", "seconds", "seconds_per_layer", "seconds_of_all_layers",
+                     "peak_device_bytes", "peak_rss_bytes", "output_bytes", "machine"});
+  EXPECT_EQ(json["weights"], "random");
+  EXPECT_EQ(json["layers"], 2);
+  EXPECT_EQ(json["layers_of_shape"], 22);
+  EXPECT_TRUE(json["output"].is_null());
+  EXPECT_NEAR(json["seconds_of_all_layers"].get<double>(),
+              json["seconds"]["total"].get<double>() + 20 * json["seconds_per_layer"].get<double>(),
+              1e-6);
+  const ProgramResult plain = run_awq(words);
+  EXPECT_EQ(plain.exit_code, 0) << plain.err;
+  for (const char* word : {"random weights", "2 of 22 layers", "extrapolated", "dropped"}) {
+    EXPECT_NE(plain.out.find(word), std::string::npos) << word << " in: " << plain.out;
+  }
+}
+
 TEST_F(Verbs, EvalTakesSolvedExamples) {
   ASSERT_TRUE(write_file(path("task.jsonl"),
                          "{\"query\": \"a\", \"choices\": [\"b\", \"c\"], \"gold\": 0}\n"

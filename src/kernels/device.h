@@ -34,6 +34,8 @@ class Device {
   virtual void clear(void* device, size_t bytes) = 0;  ///< zero bytes
   virtual void synchronize() = 0;
   virtual uint64_t available() const { return UINT64_MAX; }  ///< bytes that allocate() may yet give
+  /// The most that was held at a time, libraries' own memory aside; 0 where it is the host's.
+  virtual uint64_t peak_bytes() const { return 0; }
   virtual bool host_visible() const { return true; }  ///< the host may read what allocate() gave
   virtual ThreadPool& pool() = 0;               ///< host threads
 };

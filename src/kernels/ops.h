@@ -138,6 +138,39 @@ struct RoundErrorArgs {
   Matrix e;
 };
 
+/// A weight as codes [rows, cols], IEEE half scales and zeros [rows, groups]: device memory.
+struct CodeBuffers {
+  uint8_t* codes = nullptr;
+  uint16_t* scales = nullptr;
+  uint8_t* zeros = nullptr;
+};
+
+/// Rounding to codes (quant/round.h, f32 arithmetic).
+struct RoundCodesArgs {
+  Matrix w;  ///< rows without gaps
+  QuantFormat format;
+  const float* keep = nullptr;  ///< [rows, groups], device memory, or null: ones; as RoundErrorArgs
+  CodeBuffers to;
+};
+
+/// What GPTQ takes errors back by (quant/inverse_factor.h): device memory.
+struct ColumnFactor {
+  const double* upper = nullptr;   ///< [cols, cols], read from the diagonal on
+  const int32_t* order = nullptr;  ///< [cols]: the column of the weight that each of its rows is about
+  bool static_groups = false;      ///< grids of the weight as it was, not as errors leave it
+};
+
+struct FactorArgs {
+  const float* h = nullptr;        ///< [dim, dim] symmetric, device memory
+  std::span<const int32_t> order;  ///< [dim], host memory
+  double dead = 1;                 ///< takes the place of a zero on the diagonal
+  double damping = 0;              ///< added to the whole diagonal then
+  double* upper = nullptr;         ///< [dim, dim], device memory; below the diagonal: not defined
+};
+
+/// `unavailable`: a library that it needs is not there; said once on stderr.
+enum class FactorOutcome { done, not_positive_definite, unavailable };
+
 /// What a backend offers. Functions take the table's device first; shapes are checked by the
 /// launcher. A null fused entry means that callers compose it from the others.
 ///
@@ -219,6 +252,17 @@ struct Ops {
   /// losses[o, g] = e_g h_gg e_g^T over the `group` inputs of each group g (the last may be short),
   /// `losses` [rows, groups]. Comes with round_error.
   void (*group_forms)(Device&, Matrix e, const float* h, int64_t group, double* losses) = nullptr;
+
+  // GPTQ by backends whose memory the host does not see; all null, or none: callers do it on the
+  // host. Doubles where the host has doubles; sums of products may be in another order.
+  /// `upper` = U, U^T U = (H + damping)^-1, rows and columns of H in `order`. Waits for the result.
+  FactorOutcome (*inverse_factor)(Device&, const FactorArgs&) = nullptr;
+  /// To nearest.
+  void (*round_codes)(Device&, const RoundCodesArgs&) = nullptr;
+  /// Columns in the factor's order, errors taken back, as quant/gptq.h.
+  void (*round_compensated)(Device&, const RoundCodesArgs&, const ColumnFactor&) = nullptr;
+  /// e = (code - zero) * scale - w of the codes in `to`; e without gaps.
+  void (*code_error)(Device&, const RoundCodesArgs&, Matrix e) = nullptr;
 
   /// A random weight for measurements, made on the device: uniform codes, varied scales and zeros,
   /// products about as large as their input. Null, or null returned for a shape that it does not

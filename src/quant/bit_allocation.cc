@@ -48,11 +48,11 @@ class BlockBits {
       const FloatTensor& weight = block[slot].weight;
       QuantFormat format = *options_.formats.of(layer_, slot);
       format.bits = kBitWidths[kFollowed];
-      const std::vector<float> columns = choose_columns(*input, weight, slot, format);
+      RoundingLoss loss(ops_, input->gram, weight, format, options_.arithmetic);
+      const std::vector<float> columns = choose_columns(*input, slot, loss);
       weights.linear(slot).weight = pack(rounded(weight, columns, format));
       for (size_t i = 0; i < kBitWidths.size(); ++i) {
-        format.bits = kBitWidths[i];
-        RoundingLoss loss(ops_, input->gram, weight, format, options_.arithmetic);
+        loss.set_bits(kBitWidths[i]);
         item.loss[i] += loss.total(columns);
       }
     }
@@ -63,8 +63,7 @@ class BlockBits {
   }
 
  private:
-  std::vector<float> choose_columns(const InputStatistics& input, const FloatTensor& weight,
-                                    Slot slot, const QuantFormat& format) {
+  std::vector<float> choose_columns(const InputStatistics& input, Slot slot, RoundingLoss& loss) {
     std::vector<float> ones(static_cast<size_t>(input.width), 1.0f);
     if (!options_.scaled()) return ones;
     for (const FoldGroup& group : fold_groups(arch_, options_.fold)) {
@@ -73,7 +72,6 @@ class BlockBits {
       }
       std::vector<float> columns = expand_scale(
           arch_, group, scale_for_exponent(reduce_columns(arch_, group, input.mean_abs), 0.5));
-      RoundingLoss loss(ops_, input.gram, weight, format, options_.arithmetic);
       return loss.total(columns) < loss.total(ones) ? columns : ones;
     }
     return ones;

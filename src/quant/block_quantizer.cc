@@ -6,8 +6,7 @@
 
 #include "base/progress.h"
 #include "quant/awq_clip.h"
-#include "quant/gptq.h"
-#include "quant/hessian_loss.h"
+#include "quant/rounding_trials.h"
 
 namespace awq {
 namespace {
@@ -23,37 +22,12 @@ void unscale_statistics(const Ops& ops, InputStatistics& input, const std::vecto
 // own error does not speak for (reference: names containing q_, k_, query, key).
 bool may_clip(Slot slot) { return slot != Slot::q && slot != Slot::k; }
 
-std::vector<float> on_host(const Ops& ops, const InputStatistics& input) {
-  std::vector<float> gram(static_cast<size_t>(input.width * input.width));
-  ops.device->download(gram.data(), input.gram.data(), gram.size() * sizeof(float));
-  return gram;
-}
-
 // Null for an expert's input that too few tokens reached.
 const InputStatistics* enough(const BlockStatistics& statistics, Slot input) {
   const auto found = statistics.find(input);
   if (found == statistics.end()) return nullptr;
   const bool of_expert = expert_place(input).of_first >= Slot::expert_gate;
   return of_expert && found->second.tokens < kEnoughTokens ? nullptr : &found->second;
-}
-
-// tr(E H E^T) of codes that stand for `weight`.
-double loss_of(HessianLoss& loss, const QuantWeight& codes, const FloatTensor& weight,
-               ThreadPool& pool) {
-  const FloatTensor worth = dequantize_weight(codes, pool);
-  return loss.total(codes.out, [&](int64_t row, float* e) {
-    const auto first = static_cast<size_t>(row * codes.in);
-    for (size_t i = 0; i < static_cast<size_t>(codes.in); ++i) {
-      e[i] = worth.values[first + i] - weight.values[first + i];
-    }
-  });
-}
-
-double energy_of(HessianLoss& loss, const FloatTensor& weight) {
-  const int64_t in = weight.shape[1];
-  return loss.total(weight.shape[0], [&](int64_t row, float* e) {
-    std::copy_n(weight.values.data() + row * in, in, e);
-  });
 }
 
 }  // namespace
@@ -94,7 +68,7 @@ Result<RoundedBlock> BlockQuantizer::run(int64_t layer, Calibration& calibration
   for (const Linear& linear : block_linears(arch_.block)) {
     const auto codes = rounded.find(linear.slot);
     if (codes != rounded.end()) {
-      block[linear.slot].weight = dequantize_weight(codes->second, pool);
+      dequantize_weight(codes->second, block[linear.slot].weight, pool);
     } else if (float_type(linear) == DType::f16) {
       round_to_half(block[linear.slot].weight);  // as it is written
     }
@@ -233,16 +207,44 @@ BlockQuantizer::Keeps BlockQuantizer::search_clips(int64_t layer, const BlockSta
   return keeps;
 }
 
+// One linear on its way through the ways of rounding it.
+struct BlockQuantizer::Attempt {
+  Linear linear;
+  std::span<const float> keep;
+  RoundingTrials trials;
+  double nearest = 0, least = 0, least_gptq = INFINITY;
+  std::string rounding = "nearest";
+
+  void start() {
+    nearest = least = trials.nearest();
+    trials.choose();
+  }
+  void consider(const InverseFactor& by, bool clipped, std::string_view name) {
+    const double loss = trials.compensated(by, clipped);
+    least_gptq = std::min(least_gptq, loss);
+    if (!(loss < least)) return;
+    least = loss;
+    trials.choose();
+    rounding = name;
+  }
+};
+
 Result<RoundedBlock> BlockQuantizer::compensate(int64_t layer, const Seen& seen,
                                                 const FloatBlock& block, const Keeps& keeps) {
   RoundedBlock rounded;
-  std::vector<InverseFactor> factors;  // of the input that the last linear read, which the next may share
-  std::optional<Slot> factored;
+  std::vector<Attempt> attempts;  // at linears in a row that read the same input
+  Slot input = Slot::q;           // theirs
+  const auto finish = [&]() -> Status {
+    if (!attempts.empty()) AWQ_TRY(round_attempts(layer, input, seen, attempts, rounded));
+    attempts.clear();
+    return {};
+  };
   for (const Linear& linear : block_linears(arch_.block)) {
     const auto format = options_.formats.of(layer, linear.slot);
     if (!format) continue;
     const auto found = keeps.find(linear.slot);
-    const std::vector<float> keep = found == keeps.end() ? std::vector<float>() : found->second;
+    const std::span<const float> keep =
+        found == keeps.end() ? std::span<const float>() : std::span<const float>(found->second);
     const Slot slot = input_slot(arch_.block, linear.slot);
     const InputStatistics* fit = enough(seen.fit, slot);
     if (fit == nullptr) {  // a starved expert: no Hessian to take errors back by
@@ -254,81 +256,54 @@ Result<RoundedBlock> BlockQuantizer::compensate(int64_t layer, const Seen& seen,
       noted["rounding"] = "nearest, starved";
       continue;
     }
-    if (factored != slot) {
-      factors.clear();
-      AWQ_ASSIGN(factors, factor(layer, slot, *fit));
-      factored = slot;
-    }
+    if (slot != input) AWQ_TRY(finish());
+    input = slot;
     const InputStatistics* judge = enough(seen.judge, slot);
-    rounded[linear.slot] = compensate_linear(layer, linear, judge == nullptr ? *fit : *judge,
-                                             factors, block[linear.slot].weight, keep);
+    attempts.push_back({linear, keep,
+                        RoundingTrials(ops_, (judge == nullptr ? *fit : *judge).gram,
+                                       block[linear.slot].weight, *format, keep)});
   }
+  AWQ_TRY(finish());
   return rounded;
 }
 
-Result<std::vector<InverseFactor>> BlockQuantizer::factor(int64_t layer, Slot slot,
-                                                          const InputStatistics& input) {
-  const std::vector<float> gram = on_host(ops_, input);
-  std::vector<InverseFactor> factors;
+Status BlockQuantizer::round_attempts(int64_t layer, Slot input, const Seen& seen,
+                                      std::vector<Attempt>& attempts, RoundedBlock& rounded) {
+  const InputStatistics& fit = seen.fit.at(input);
+  for (Attempt& attempt : attempts) attempt.start();
   FactorOptions options = options_.gptq;
-  for (int i = 0; i < (options_.best ? 2 : 1); ++i) {
-    auto made = inverse_factor(gram, input.width, options, ops_.device->pool());
+  double damping = 0;
+  int64_t dead = 0;
+  for (int i = 0; i < (options_.best ? 2 : 1); ++i) {  // one factor at a time: they are large
+    auto made = inverse_factor(ops_, fit.gram, fit.width, options);
     if (!made.ok()) {
-      return runtime_error(cat("layer ", layer, ": input of ", slot_name(slot), ": ",
+      return runtime_error(cat("layer ", layer, ": input of ", slot_name(input), ": ",
                                made.error().message));
     }
-    factors.push_back(std::move(*made));
+    const InverseFactor& by = *made;
+    if (i == 0) damping = by.damping, dead = by.dead;
+    for (Attempt& attempt : attempts) {
+      attempt.consider(by, true, by.reordered() ? "gptq, act-order" : "gptq");
+      if (!options_.best || attempt.keep.empty()) continue;
+      attempt.consider(by, false, by.reordered() ? "gptq, act-order, unclipped" : "gptq, unclipped");
+    }
     options.act_order = !options.act_order;
   }
-  return factors;
-}
-
-QuantWeight BlockQuantizer::compensate_linear(int64_t layer, const Linear& linear,
-                                              const InputStatistics& judge,
-                                              const std::vector<InverseFactor>& factors,
-                                              const FloatTensor& weight,
-                                              const std::vector<float>& keep) {
-  ThreadPool& pool = ops_.device->pool();
-  const QuantFormat format = *options_.formats.of(layer, linear.slot);
-  HessianLoss loss(ops_, judge.gram, judge.width);
-  const double energy = std::max(energy_of(loss, weight), 1e-30);
-  FloatTensor clipped = weight;
-  if (!keep.empty()) apply_clip(clipped, keep, format, pool);
-  QuantWeight chosen = round_weight(clipped, format, pool);
-  clipped = {};
-  const double nearest = loss_of(loss, chosen, weight, pool) / energy;
-  double least = nearest, least_gptq = INFINITY;
-  std::string rounding = "nearest";
-  const auto consider = [&](const InverseFactor& by, std::span<const float> span,
-                            std::string_view name) {
-    QuantWeight codes = gptq_round(weight, by, format, span, pool);
-    const double value = loss_of(loss, codes, weight, pool) / energy;
-    least_gptq = std::min(least_gptq, value);
-    if (!(value < least)) return;
-    least = value;
-    chosen = std::move(codes);
-    rounding = name;
-  };
-  for (const InverseFactor& by : factors) {
-    const bool ordered = !std::is_sorted(by.order.begin(), by.order.end());
-    consider(by, keep, ordered ? "gptq, act-order" : "gptq");
-    if (options_.best && !keep.empty()) {
-      consider(by, {}, ordered ? "gptq, act-order, unclipped" : "gptq, unclipped");
-    }
-  }
-  Json& noted = entry(layer, linear);
-  noted["bits"] = format.bits;
-  noted["loss_nearest"] = nearest;
-  noted["loss_gptq"] = least_gptq;
-  noted["rounding"] = rounding;
-  noted["damping"] = factors.front().damping;
-  if (factors.front().dead > 0) noted["dead_channels"] = factors.front().dead;
-  if (!options_.scaled()) {
+  for (Attempt& attempt : attempts) {
+    rounded[attempt.linear.slot] = attempt.trials.take();
+    Json& noted = entry(layer, attempt.linear);
+    noted["bits"] = rounded[attempt.linear.slot].format.bits;
+    noted["loss_nearest"] = attempt.nearest;
+    noted["loss_gptq"] = attempt.least_gptq;
+    noted["rounding"] = attempt.rounding;
+    noted["damping"] = damping;
+    if (dead > 0) noted["dead_channels"] = dead;
+    if (options_.scaled()) continue;
     const auto count = static_cast<double>(block_linears(arch_.block).size());
-    loss_.rounding += nearest / count;
-    loss_.choice += least / count;
+    loss_.rounding += attempt.nearest / count;
+    loss_.choice += attempt.least / count;
   }
-  return chosen;
+  return {};
 }
 
 }  // namespace awq

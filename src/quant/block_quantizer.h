@@ -51,10 +51,10 @@ class BlockQuantizer {
   Result<RoundedBlock> compensate(int64_t layer, const Seen& seen, const FloatBlock& block,
                                   const Keeps& keeps);
   void note_experts(int64_t layer, const BlockStatistics& statistics);
-  Result<std::vector<InverseFactor>> factor(int64_t layer, Slot slot, const InputStatistics& input);
-  QuantWeight compensate_linear(int64_t layer, const Linear& linear, const InputStatistics& judge,
-                                const std::vector<InverseFactor>& factors,
-                                const FloatTensor& weight, const std::vector<float>& keep);
+  /// Of linears that read `input`.
+  struct Attempt;
+  Status round_attempts(int64_t layer, Slot input, const Seen& seen, std::vector<Attempt>& attempts,
+                        RoundedBlock& rounded);
   /// The entry of `linears` for this linear.
   Json& entry(int64_t layer, const Linear& linear);
 

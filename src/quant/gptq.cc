@@ -29,7 +29,7 @@ class Slab {
         in_(result.in),
         group_(result.format.group_size(result.in)),
         groups_(result.groups()),
-        static_groups_(!std::is_sorted(factor.order.begin(), factor.order.end())),
+        static_groups_(factor.reordered()),
         w_(static_cast<size_t>(kRows * in_)),
         error_(static_cast<size_t>(kRows * kBlock)),
         scratch_(static_cast<size_t>(group_)),

@@ -139,36 +139,76 @@ class Factoring {
   std::vector<double> inverse_;  // of the diagonal blocks of L, [blocks, kTile, kTile]
 };
 
-}  // namespace
-
-Result<InverseFactor> inverse_factor(std::span<const float> gram, int64_t width,
-                                     const FactorOptions& options, ThreadPool& pool) {
-  AWQ_CHECK(static_cast<int64_t>(gram.size()) == width * width, gram.size(), ", width ", width);
-  const auto energy = [&](int64_t i) { return double{gram[static_cast<size_t>(i * width + i)]}; };
+// What the diagonal of H says of its channels; `upper` is yet to be made.
+struct Described {
   InverseFactor factor;
+  double mean = 0;  // of the diagonal; 1 when nothing came in: rounding to nearest
+};
+
+Result<Described> describe(std::span<const float> diagonal, const FactorOptions& options) {
+  const auto width = static_cast<int64_t>(diagonal.size());
+  const auto energy = [&](int64_t i) { return double{diagonal[static_cast<size_t>(i)]}; };
+  Described result;
+  InverseFactor& factor = result.factor;
   factor.width = width;
-  double mean = 0;
   for (int64_t i = 0; i < width; ++i) {
     if (!(energy(i) >= 0) || !std::isfinite(energy(i))) {
       return runtime_error(cat("the Hessian's diagonal is ", energy(i), " at channel ", i,
                                "; the checkpoint overflows on this calibration text"));
     }
     factor.dead += energy(i) == 0;
-    mean += energy(i) / static_cast<double>(width);
+    result.mean += energy(i) / static_cast<double>(width);
   }
-  if (mean == 0) mean = 1;  // nothing came in: rounding to nearest
+  if (result.mean == 0) result.mean = 1;
   factor.order.resize(static_cast<size_t>(width));
   std::iota(factor.order.begin(), factor.order.end(), int64_t{0});
   if (options.act_order) {
     std::stable_sort(factor.order.begin(), factor.order.end(),
                      [&](int64_t a, int64_t b) { return energy(a) > energy(b); });
   }
+  return result;
+}
+
+// Raises the damping until `make(damping)` is done; what else it ends in goes back at once.
+template <class F>
+Result<FactorOutcome> damped(InverseFactor& factor, const FactorOptions& options, F&& make) {
+  for (factor.damping = options.damping; factor.damping <= kLargestDamping;
+       factor.damping = std::max(1e-4, factor.damping * 10)) {
+    const FactorOutcome outcome = make(factor.damping);
+    if (outcome != FactorOutcome::not_positive_definite) return outcome;
+  }
+  return runtime_error(cat("the Hessian of ", factor.width,
+                           " channels is not positive definite even with a damping of ",
+                           kLargestDamping, " times its mean diagonal"));
+}
+
+std::vector<float> diagonal_of(const Ops& ops, const DeviceBuffer& gram, int64_t width) {
+  Device& device = *ops.device;
+  std::vector<float> diagonal(static_cast<size_t>(width));
+  const size_t bytes = diagonal.size() * sizeof(float);
+  const DeviceBuffer packed(device, bytes);
+  device.clear(packed.data(), bytes);
+  ops.add(device, {gram.as<float>(), width, 1, width + 1}, {packed.as<float>(), width, 1});
+  device.download(diagonal.data(), packed.data(), bytes);
+  return diagonal;
+}
+
+}  // namespace
+
+Result<InverseFactor> inverse_factor(std::span<const float> gram, int64_t width,
+                                     const FactorOptions& options, ThreadPool& pool) {
+  AWQ_CHECK(static_cast<int64_t>(gram.size()) == width * width, gram.size(), ", width ", width);
+  std::vector<float> diagonal(static_cast<size_t>(width));
+  for (int64_t i = 0; i < width; ++i) {
+    diagonal[static_cast<size_t>(i)] = gram[static_cast<size_t>(i * width + i)];
+  }
+  AWQ_ASSIGN(Described described, describe(diagonal, options));
+  InverseFactor& factor = described.factor;
   factor.upper = Buffer(InverseFactor::bytes(width));
   auto* a = factor.upper.as<double>();
   // With the columns turned around, L of A = L L^T gives the factor of the inverse that is upper
   // triangular: one inversion of a triangle instead of one of H.
-  for (factor.damping = options.damping; factor.damping <= kLargestDamping;
-       factor.damping = std::max(1e-4, factor.damping * 10)) {
+  const auto make = [&](double damping) {
     pool.parallel_for(width, 16, [&](int64_t begin, int64_t end) {
       for (int64_t r = begin; r < end; ++r) {
         const int64_t i = factor.order[static_cast<size_t>(width - 1 - r)];
@@ -176,18 +216,51 @@ Result<InverseFactor> inverse_factor(std::span<const float> gram, int64_t width,
           const int64_t j = factor.order[static_cast<size_t>(width - 1 - c)];
           a[r * width + c] = gram[static_cast<size_t>(i * width + j)];
         }
-        if (energy(i) == 0) a[r * width + r] = mean;
-        a[r * width + r] += factor.damping * mean;
+        if (diagonal[static_cast<size_t>(i)] == 0) a[r * width + r] = described.mean;
+        a[r * width + r] += damping * described.mean;
       }
     });
     Factoring factoring(a, width, pool);
-    if (!factoring.cholesky()) continue;
+    if (!factoring.cholesky()) return FactorOutcome::not_positive_definite;
     factoring.invert_transposed();
     factoring.reverse();
-    return factor;
+    return FactorOutcome::done;
+  };
+  AWQ_TRY(damped(factor, options, make));
+  return std::move(factor);
+}
+
+Result<InverseFactor> inverse_factor(const Ops& ops, const DeviceBuffer& gram, int64_t width,
+                                     const FactorOptions& options) {
+  Device& device = *ops.device;
+  AWQ_CHECK(gram.size() == static_cast<size_t>(width * width) * sizeof(float), gram.size());
+  const auto on_host = [&] {
+    const auto count = static_cast<size_t>(width * width);
+    if (device.host_visible()) {
+      return inverse_factor(std::span(gram.as<float>(), count), width, options, device.pool());
+    }
+    std::vector<float> values(count);
+    device.download(values.data(), gram.data(), gram.size());
+    return inverse_factor(values, width, options, device.pool());
+  };
+  if (ops.round_compensated == nullptr) return on_host();
+  AWQ_ASSIGN(Described described, describe(diagonal_of(ops, gram, width), options));
+  InverseFactor factor = std::move(described.factor);
+  const std::vector<int32_t> order(factor.order.begin(), factor.order.end());
+  factor.device_upper = DeviceBuffer(device, InverseFactor::bytes(width));
+  AWQ_ASSIGN(const FactorOutcome outcome, damped(factor, options, [&](double damping) {
+    return ops.inverse_factor(device, {gram.as<float>(), order, described.mean,
+                                       damping * described.mean,
+                                       factor.device_upper.as<double>()});
+  }));
+  if (outcome == FactorOutcome::unavailable) {
+    AWQ_ASSIGN(InverseFactor made, on_host());
+    device.upload(factor.device_upper.data(), made.upper.data(), InverseFactor::bytes(width));
+    factor.damping = made.damping;
   }
-  return runtime_error(cat("the Hessian of ", width, " channels is not positive definite even with ",
-                           "a damping of ", kLargestDamping, " times its mean diagonal"));
+  factor.device_order = DeviceBuffer(device, order.size() * sizeof(int32_t));
+  device.upload(factor.device_order.data(), order.data(), order.size() * sizeof(int32_t));
+  return factor;
 }
 
 }  // namespace awq

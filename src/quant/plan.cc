@@ -91,8 +91,8 @@ uint64_t search_bytes(const Arch& arch, int threads) {
   return elements * sizeof(float);
 }
 
-// GPTQ's factor, a copy of H, the codes and values of a block, and what threads carry; with `best` a
-// second factor, the codes of another try and the H of the sequences that judge.
+// GPTQ's factor, a copy of H, the codes of a block, two tries of linears that read one input and their
+// values, and what threads carry; with `best` the H of the sequences that judge.
 uint64_t compensation_bytes(const Arch& arch, int threads, bool best) {
   int64_t widest = 0;
   uint64_t judging = 0;  // elements of every input's H: each expert has its own
@@ -102,9 +102,9 @@ uint64_t compensation_bytes(const Arch& arch, int threads, bool best) {
     if (input_slot(arch.block, linear.slot) == linear.slot) judging += static_cast<uint64_t>(in * in);
   }
   judging = std::max(judging, 4 * static_cast<uint64_t>(widest * widest));
-  const uint64_t more = best ? InverseFactor::bytes(widest) + judging * sizeof(float) : 0;
+  const uint64_t more = best ? judging * sizeof(float) : 0;
   return more + InverseFactor::bytes(widest) + static_cast<uint64_t>(widest * widest) * sizeof(float) +
-         static_cast<uint64_t>(block_elements(arch)) * (1 + sizeof(float)) +
+         static_cast<uint64_t>(block_elements(arch)) * (3 + sizeof(float)) +
          gptq_scratch_bytes(widest, threads);
 }
 

@@ -240,6 +240,25 @@ Result<Json> quantize_model(const TensorReader& reader, const Ops& ops,
   return report;
 }
 
+Result<Json> quantize_to_nothing(const TensorReader& reader, const Ops& ops,
+                                 std::span<const int32_t> tokens, const QuantizeOptions& options,
+                                 const LayerProgress& on_layer, const StopRequest& stop) {
+  QuantizedWriter writer = QuantizedWriter::discarding(reader, options.formats);
+  AWQ_TRY(writer.write_frame(ops.device->pool()));
+  BlockRun run;
+  run.sink = [&](int64_t layer, const FloatBlock& block, const RoundedBlock& rounded,
+                 ThreadPool& pool) {
+    return writer.write_block(layer, block, rounded, options.arithmetic, pool);
+  };
+  run.beside = true;
+  run.on_layer = on_layer;
+  run.stop = stop;
+  AWQ_ASSIGN(Json report, quantize_blocks(reader, ops, tokens, options, run));
+  AWQ_TRY(writer.finish());
+  report["output_bytes"] = writer.bytes();
+  return report;
+}
+
 Result<Model> quantize_in_memory(const TensorReader& reader, const Ops& ops,
                                  std::span<const int32_t> tokens, const QuantizeOptions& options,
                                  Json* report, const LayerProgress& on_layer) {

@@ -60,6 +60,11 @@ Result<Json> quantize_model(const TensorReader& reader, const Ops& ops,
                             const OutputDirectory& output, QuantizeJournal& journal,
                             const LayerProgress& on_layer = {}, const StopRequest& stop = {});
 
+/// The same, packed and dropped: nothing is written. The report also has "output_bytes".
+Result<Json> quantize_to_nothing(const TensorReader& reader, const Ops& ops,
+                                 std::span<const int32_t> tokens, const QuantizeOptions& options,
+                                 const LayerProgress& on_layer = {}, const StopRequest& stop = {});
+
 /// The same, into a model that is ready to run on `ops`: nothing is written. `report`: where the
 /// report goes, or null.
 Result<Model> quantize_in_memory(const TensorReader& reader, const Ops& ops,

@@ -136,6 +136,11 @@ Result<QuantizedWriter> QuantizedWriter::create(const TensorReader& reader,
   return QuantizedWriter(reader, formats, std::move(writer));
 }
 
+QuantizedWriter QuantizedWriter::discarding(const TensorReader& reader, const FormatPlan& formats) {
+  return QuantizedWriter(reader, formats,
+                         SafetensorsWriter::discarding(Declarations(reader, formats).all()));
+}
+
 Status QuantizedWriter::write_vector(const std::string& name, std::span<const float> values) {
   return writer_.write(name, values.data(), values.size_bytes());
 }

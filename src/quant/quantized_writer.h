@@ -21,6 +21,9 @@ class QuantizedWriter {
   static Result<QuantizedWriter> create(const TensorReader& reader, const FormatPlan& formats,
                                         const OutputDirectory& output, bool resume = false);
 
+  /// Packs everything and keeps nothing: for measurements.
+  static QuantizedWriter discarding(const TensorReader& reader, const FormatPlan& formats);
+
   /// What lies outside the blocks.
   Status write_frame(ThreadPool& pool);
   /// Packs the linears of a (folded, clipped) block; those that are not in `rounded` are rounded to
@@ -34,6 +37,7 @@ class QuantizedWriter {
   Result<FloatBlock> read_block(int64_t layer, ThreadPool& pool);
   Status sync() { return writer_.sync(); }
   Status finish() { return writer_.finish(); }
+  uint64_t bytes() const { return writer_.bytes(); }  ///< size of all files
 
  private:
   QuantizedWriter(const TensorReader& reader, const FormatPlan& formats, SafetensorsWriter writer)

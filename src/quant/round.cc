@@ -166,20 +166,26 @@ void round_to_half(FloatTensor& tensor) {
   for (float& value : tensor.values) value = half_to_float(float_to_half(value));
 }
 
-FloatTensor dequantize_weight(const QuantWeight& weight, ThreadPool& pool) {
-  FloatTensor result{{weight.out, weight.in}, {}};
-  result.values.resize(weight.codes.size());
+void dequantize_weight(const QuantWeight& weight, FloatTensor& to, ThreadPool& pool) {
+  to.shape = {weight.out, weight.in};
+  to.values.resize(weight.codes.size());
   const int64_t group = weight.format.group_size(weight.in), groups = weight.groups();
   pool.parallel_for(weight.out, 16, [&](int64_t first, int64_t last) {
-    for (int64_t row = first; row < last; ++row) {
-      for (int64_t i = 0; i < weight.in; ++i) {
-        const auto cell = static_cast<size_t>(row * groups + i / group);
-        const auto at = static_cast<size_t>(row * weight.in + i);
-        result.values[at] = static_cast<float>(weight.codes[at] - weight.zeros[cell]) *
-                            half_to_float(weight.scales[cell]);
+    for (int64_t cell = first * groups; cell < last * groups; ++cell) {
+      const int64_t begin = cell % groups * group, n = std::min(group, weight.in - begin);
+      const auto at = static_cast<size_t>(cell / groups * weight.in + begin);
+      const int zero = weight.zeros[static_cast<size_t>(cell)];
+      const float scale = half_to_float(weight.scales[static_cast<size_t>(cell)]);
+      for (size_t i = at; i < at + static_cast<size_t>(n); ++i) {
+        to.values[i] = static_cast<float>(weight.codes[i] - zero) * scale;
       }
     }
   });
+}
+
+FloatTensor dequantize_weight(const QuantWeight& weight, ThreadPool& pool) {
+  FloatTensor result;
+  dequantize_weight(weight, result, pool);
   return result;
 }
 

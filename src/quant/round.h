@@ -45,5 +45,7 @@ void round_to_half(FloatTensor& tensor);
 
 /// What the codes are worth: [out, in].
 FloatTensor dequantize_weight(const QuantWeight& weight, ThreadPool& pool);
+/// The same into `to`, whose memory serves when it is of that shape.
+void dequantize_weight(const QuantWeight& weight, FloatTensor& to, ThreadPool& pool);
 
 }  // namespace awq

@@ -17,6 +17,9 @@ class RoundingLoss {
   RoundingLoss(const Ops& ops, const DeviceBuffer& gram, const FloatTensor& weight,
                const QuantFormat& format, Arithmetic arithmetic);
 
+  /// From here on of codes of another width.
+  void set_bits(int bits) { format_.bits = bits; }
+
   /// tr(W H W^T)
   double energy();
   /// tr(E H E^T) of the weight with its columns scaled by `columns` [in], rounded, unscaled.

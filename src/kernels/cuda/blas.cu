@@ -17,6 +17,7 @@ struct Table {
   decltype(&cublasSetWorkspace_v2) set_workspace = nullptr;
   decltype(&cublasSetMathMode) set_math_mode = nullptr;
   decltype(&cublasSgemm_v2) sgemm = nullptr;
+  decltype(&cublasDgemm_v2) dgemm = nullptr;
   decltype(&cublasSsyrk_v2) ssyrk = nullptr;
   // An overload set in C++, so its type is written out.
   cublasStatus_t (*gemm_ex)(cublasHandle_t, cublasOperation_t, cublasOperation_t, int, int, int,
@@ -56,6 +57,7 @@ Table open_library() {
       find(library, "cublasSetWorkspace_v2", t.set_workspace, t.error) &&
       find(library, "cublasSetMathMode", t.set_math_mode, t.error) &&
       find(library, "cublasSgemm_v2", t.sgemm, t.error) &&
+      find(library, "cublasDgemm_v2", t.dgemm, t.error) &&
       find(library, "cublasSsyrk_v2", t.ssyrk, t.error) &&
       find(library, "cublasGemmEx", t.gemm_ex, t.error) &&
       find(library, "cublasGemmStridedBatchedEx", t.gemm_batched, t.error);
@@ -168,6 +170,18 @@ void block_products(CudaDevice& device, const float* h, const float* x, float* y
             math == FloatMath::tf32 ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F,
             CUBLAS_GEMM_DEFAULT),
         "cublasGemmStridedBatchedEx");
+}
+
+void subtract_product_f64(CudaDevice& device, const double* a, int64_t a_row, const double* b,
+                          int64_t b_row, double* c, int64_t c_row, int64_t rows, int64_t cols,
+                          int64_t inner) {
+  if (rows == 0 || cols == 0) return;
+  const double minus = -1, one = 1;
+  check(library().dgemm(device.blas(), CUBLAS_OP_N, CUBLAS_OP_N, static_cast<int>(cols),
+                        static_cast<int>(rows), static_cast<int>(inner), &minus, b,
+                        static_cast<int>(b_row), a, static_cast<int>(a_row), &one, c,
+                        static_cast<int>(c_row)),
+        "cublasDgemm");
 }
 
 void syrk_f32(CudaDevice& device, const float* x, int64_t rows, int64_t cols, int64_t stride,

@@ -39,6 +39,12 @@ void gemm_f32(CudaDevice& device, const float* w, const float* x, float* y, int6
 void block_products(CudaDevice& device, const float* h, const float* x, float* y, int64_t rows,
                     int64_t dim, int64_t first, int64_t n, int64_t count, FloatMath math);
 
+/// c -= a b in f64: a [rows, inner], b [inner, cols], c [rows, cols], rows a_row, b_row and c_row
+/// elements apart.
+void subtract_product_f64(CudaDevice& device, const double* a, int64_t a_row, const double* b,
+                          int64_t b_row, double* c, int64_t c_row, int64_t rows, int64_t cols,
+                          int64_t inner);
+
 /// h += x^T x: x [rows, cols] with rows `stride` apart, h [cols, cols], both
 /// triangles kept and equal.
 void syrk_f32(CudaDevice& device, const float* x, int64_t rows, int64_t cols, int64_t stride,

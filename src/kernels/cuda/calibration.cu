@@ -1,6 +1,7 @@
 // What calibration and the AWQ search need: Gram matrices, errors of rounding, and what they cost.
 #include "kernels/cuda/blas.h"
 #include "kernels/cuda/launch.cuh"
+#include "kernels/cuda/rounding.cuh"
 #include "kernels/cuda/rows.h"
 
 namespace awq::cuda {
@@ -41,21 +42,8 @@ __global__ void unscale_kernel(float* h, const float* s, int64_t dim) {
   if (cell < dim * dim) h[cell] = __fdiv_rn(h[cell], __fmul_rn(s[cell / dim], s[cell % dim]));
 }
 
-// The arithmetic of quant/round.cc, operation by operation.
-__device__ float nearest_bounded(float v) { return rintf(fminf(fmaxf(v, -4096.0f), 4096.0f)); }
-__device__ float half_scale(float v) {
-  return fminf(fmaxf(__half2float(__float2half_rn(v)), 0x1p-24f), 65504.0f);
-}
-
-struct RoundShape {
-  int64_t rows, in, group, groups;
-  int bits;
-  bool symmetric;
-  float keep;
-};
-
 // A warp per group of a row.
-__global__ void round_error_kernel(RoundShape shape, const float* w, int64_t w_row,
+__global__ void round_error_kernel(GroupShape shape, float keep, const float* w, int64_t w_row,
                                    const float* base, int64_t base_row, const float* columns,
                                    float* e, int64_t e_row) {
   const int64_t cell = (blockIdx.x * int64_t{blockDim.x} + threadIdx.x) / 32;
@@ -72,37 +60,14 @@ __global__ void round_error_kernel(RoundShape shape, const float* w, int64_t w_r
     const float v = scaled(i);
     low = fminf(low, v), high = fmaxf(high, v);
   }
-  for (int s = 16; s > 0; s >>= 1) {
-    low = fminf(low, __shfl_xor_sync(~0u, low, s));
-    high = fmaxf(high, __shfl_xor_sync(~0u, high, s));
-  }
-  const float limit =
-      shape.keep < 1 ? __fmul_rn(fmaxf(fabsf(low), fabsf(high)), shape.keep) : INFINITY;
-  low = fmaxf(low, -limit), high = fminf(high, limit);
-
-  const float top = static_cast<float>((1 << shape.bits) - 1);
-  float scale = 0, zero = 0;
-  if (shape.symmetric) {
-    const int half = 1 << (shape.bits - 1);
-    const float magnitude = fmaxf(fmaxf(fabsf(low), fabsf(high)), 1e-5f);
-    scale = half_scale(__fdiv_rn(magnitude, static_cast<float>(half - 1)));
-    zero = static_cast<float>(half);
-  } else {
-    scale = half_scale(__fdiv_rn(fmaxf(__fsub_rn(high, low), 1e-5f), top));
-    zero = fminf(fmaxf(-nearest_bounded(__fdiv_rn(low, scale)), 0.0f), top);
-  }
+  warp_extremes(low, high);
+  const GroupGrid grid = grid_of(shape, low, high, keep);
   for (int64_t i = begin + lane; i < end; i += 32) {
-    const float v = fminf(fmaxf(scaled(i), -limit), limit);
-    const float code = fminf(fmaxf(nearest_bounded(__fdiv_rn(v, scale)) + zero, 0.0f), top);
-    float worth = __fmul_rn(code - zero, scale);
+    float worth = __fmul_rn(code_of(shape, grid, scaled(i)) - grid.zero, grid.scale);
     if (columns != nullptr) worth = __fdiv_rn(worth, columns[i]);
     e[row * e_row + i] = __fsub_rn(worth, base[row * base_row + i]);
   }
 }
-
-unsigned warps_grid(int64_t warps) {
-  return static_cast<unsigned>((warps + 7) / 8);
-}  // 256 threads
 
 float* products_of(CudaDevice& device, Matrix e) {
   return static_cast<float*>(
@@ -168,15 +133,10 @@ void round_error(Device& device, const RoundErrorArgs& args) {
   const Matrix &w = args.w, &e = args.e;
   AWQ_CHECK(w.cols == e.cols && w.rows == e.rows && args.base.cols == e.cols, w.cols, " ", e.cols);
   if (w.rows == 0) return;
-  const RoundShape shape = {w.rows,
-                            w.cols,
-                            args.format.group_size(w.cols),
-                            args.format.groups(w.cols),
-                            args.format.bits,
-                            args.format.symmetric,
-                            args.keep};
+  const GroupShape shape(args.format, w.rows, w.cols);
   round_error_kernel<<<warps_grid(w.rows * shape.groups), 256, 0, cuda_device(device).stream()>>>(
-      shape, w.data, w.stride, args.base.data, args.base.stride, args.columns, e.data, e.stride);
+      shape, args.keep, w.data, w.stride, args.base.data, args.base.stride, args.columns, e.data,
+      e.stride);
   check_launch("rounding");
 }
 

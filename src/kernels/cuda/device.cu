@@ -9,6 +9,7 @@
 #include "base/format.h"
 #include "kernels/cuda.h"
 #include "kernels/cuda/blas.h"
+#include "kernels/cuda/solver.h"
 
 namespace awq {
 namespace cuda {
@@ -46,6 +47,7 @@ class Owner : public CudaDevice {
       if (scratch.data != nullptr) Owner::release(scratch.data, scratch.bytes);
     }
     if (flags_ != nullptr) Owner::release(flags_, kFlags * sizeof(uint32_t));
+    destroy_solver(solver_);
     if (blas_ != nullptr) {
       destroy_blas(blas_);
       Owner::release(workspace_, kBlasWorkspaceBytes);
@@ -75,6 +77,7 @@ class Owner : public CudaDevice {
     }
     check(status, "allocating memory");
     held_ += whole;
+    peak_ = std::max(peak_, held_);
     return data;
   }
 
@@ -114,6 +117,8 @@ class Owner : public CudaDevice {
     return std::min<uint64_t>(free, allowed);
   }
 
+  uint64_t peak_bytes() const override { return peak_; }
+
   void synchronize() override { check(cudaStreamSynchronize(stream_), "the work so far"); }
   ThreadPool& pool() override { return pool_; }
 
@@ -128,6 +133,11 @@ class Owner : public CudaDevice {
       blas_ = create_blas(stream_, workspace_);
     }
     return blas_;
+  }
+  cusolverDnHandle_t solver() override {
+    use();
+    if (solver_ == nullptr) solver_ = create_solver(stream_);
+    return solver_;
   }
   int multiprocessors() const override { return properties_.multiProcessorCount; }
   size_t shared_bytes() const override { return properties_.sharedMemPerBlockOptin; }
@@ -205,9 +215,10 @@ class Owner : public CudaDevice {
   cudaStream_t stream_ = nullptr;
   cublasHandle_t blas_ = nullptr;
   void* workspace_ = nullptr;  // of blas_
+  cusolverDnHandle_t solver_ = nullptr;
   int ordinal_ = 0;
   uint32_t* flags_ = nullptr;
-  uint64_t limit_ = 0, held_ = 0;
+  uint64_t limit_ = 0, held_ = 0, peak_ = 0;
   Scratch scratch_[4];
   Stage stages_[2];
   uint64_t staged_ = 0;  // parts of all uploads so far

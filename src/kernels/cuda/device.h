@@ -3,6 +3,7 @@
 
 #include <cublas_v2.h>
 #include <cuda_runtime.h>
+#include <cusolverDn.h>
 
 #include <cstdint>
 
@@ -22,6 +23,8 @@ class CudaDevice : public Device {
   bool host_visible() const override { return false; }
   virtual cudaStream_t stream() = 0;
   virtual cublasHandle_t blas() = 0;     ///< on stream()
+  /// On stream(); null where cuSOLVER cannot be opened (solver.h).
+  virtual cusolverDnHandle_t solver() = 0;
   virtual int multiprocessors() const = 0;
   virtual size_t shared_bytes() const = 0;     ///< most dynamic shared memory of a block
   virtual int compute_capability() const = 0;  ///< 90 for 9.0

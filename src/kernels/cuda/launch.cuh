@@ -11,6 +11,9 @@ namespace awq::cuda {
 
 constexpr int kRowThreads = 256;
 
+/// Blocks of 256 threads for so many warps.
+inline unsigned warps_grid(int64_t warps) { return static_cast<unsigned>((warps + 7) / 8); }
+
 /// Sum over the block, in the same order every time; all threads get it. One `shared` of 32 floats.
 template <class T>
 __device__ inline T block_sum(T value, T* shared) {

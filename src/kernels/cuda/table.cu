@@ -1,5 +1,6 @@
 #include "kernels/cuda.h"
 #include "kernels/cuda/batch/plan.h"
+#include "kernels/cuda/compensate.h"
 #include "kernels/cuda/decode_graph.h"
 #include "kernels/cuda/matmul.h"
 #include "kernels/cuda/random_weight.h"
@@ -40,6 +41,10 @@ Ops make_cuda_ops(Device& device) {
   ops.unscale_gram = unscale_gram;
   ops.round_error = round_error;
   ops.group_forms = group_forms;
+  ops.inverse_factor = inverse_factor;
+  ops.round_codes = round_codes;
+  ops.round_compensated = round_compensated;
+  ops.code_error = code_error;
   ops.pack_random = pack_random;
   ops.add_norm = add_norm;
   ops.plan_decode = plan_decode;
