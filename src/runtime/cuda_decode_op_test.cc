@@ -3,8 +3,10 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <deque>
 
 #include "kernels/cpu.h"
+#include "kernels/sampling.h"
 #include "runtime/cuda_plan_test.h"
 
 namespace awq {
@@ -163,6 +165,53 @@ TEST_F(CudaDecode, QuantizedEqualsTheWalkAndItself) {
     for (size_t i = 0; i < walk.size(); ++i) {
       ASSERT_LT(error(once[i], walk[i]), 2e-3) << bits << " bits, token " << i;
       ASSERT_EQ(once[i], again[i]) << "not the same bits, token " << i;
+    }
+  }
+}
+
+// Tokens drawn on the device, each the input of the next step there, are those that the host draws from
+// the logits of single steps; by every plan, and for several sequences.
+TEST_F(CudaDecode, DrawnTokensAreTheHosts) {
+  const std::unique_ptr<Device> host = make_cpu_device(1);
+  SamplerOptions options{0.9, 0, 0.97, 0.001, 1.1};
+  for (const DType kv : {DType::f16, DType::i8, DType::f32}) {
+    for (const size_t sequences : {size_t{1}, size_t{5}}) {
+      const auto model = make_synthetic_model({"tinyllama-1.1b", 4, 128, 2}, cuda);
+      ASSERT_TRUE(model.ok());
+      const int64_t vocab = model->arch.sizes.vocab;
+      Engine engine(*model), other(*model);
+      std::deque<KvCache> ahead, behind;
+      std::vector<KvCache*> all, rest;
+      for (size_t i = 0; i < sequences; ++i) {
+        all.push_back(&ahead.emplace_back(*device, model->arch, 40, kv));
+        rest.push_back(&behind.emplace_back(*device, model->arch, 40, kv));
+      }
+      std::vector<int32_t> tokens(sequences, 7);
+      const std::vector<std::span<const int32_t>> none(sequences);
+      const auto draws = cuda.plan_draws(*device, options, vocab, none);
+      const auto wanted = plan_host_draws(*host, options, vocab, none);
+      const auto randoms = [&](size_t step) {
+        std::vector<uint64_t> numbers;
+        for (size_t i = 0; i < sequences; ++i) {
+          numbers.push_back((step * sequences + i + 1) * 0x9e3779b97f4a7c15u);
+        }
+        return numbers;
+      };
+      const auto step_of = [&](Engine& by, std::vector<KvCache*>& caches) {
+        return sequences == 1 ? by.decode(*caches[0], tokens[0]) : by.decode(caches, tokens);
+      };
+      draws->draw(step_of(engine, all), randoms(0));
+      for (size_t step = 0; step < 30; ++step) {
+        if (step + 1 < 30) draws->draw(engine.decode(all, *draws), randoms(step + 1));
+        auto logits = copy(other, step_of(other, rest));
+        wanted->draw({logits.data(), static_cast<int64_t>(sequences), vocab}, randoms(step));
+        const auto want = wanted->take();
+        const auto got = draws->take();
+        for (size_t i = 0; i < sequences; ++i) {
+          ASSERT_EQ(got[i].id, want[i].id) << dtype_name(kv) << ", step " << step << ", " << i;
+          tokens[i] = want[i].id;
+        }
+      }
     }
   }
 }

@@ -139,6 +139,14 @@ class FusedStep : public DecodeStep {
     return {p_.logits, 1, p_.vocab};
   }
 
+  Matrix step_from(const int32_t* token, int64_t past) override {
+    AWQ_CHECK(past >= 0 && past < capacity_, past, " of ", capacity_);
+    p_.from = token;
+    p_.ids = nullptr;
+    launch(past, 1);
+    return {p_.logits, 1, p_.vocab};
+  }
+
   void greedy(int32_t token, int64_t past, std::span<int32_t> ids) override {
     const auto count = static_cast<int64_t>(ids.size());
     AWQ_CHECK(past >= 0 && past + count <= capacity_, past, " + ", count, " of ", capacity_);
