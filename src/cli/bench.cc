@@ -22,6 +22,7 @@ struct BenchArguments {
   SyntheticOptions synthetic;
   std::string protocol = "plain", output = "md", kv_cache = "f16", text;
   DraftOptions draft;
+  SamplerOptions sampler;
   bool profile = false;
 };
 
@@ -97,6 +98,17 @@ std::vector<int32_t> prompt_ids(int64_t count, int64_t vocab) {
   return ids;
 }
 
+// By the most likely tokens, or by sampling.
+void decode(Engine& engine, const BenchArguments& options, std::span<KvCache* const> caches,
+            std::span<const int32_t> first, std::span<int32_t> ids) {
+  if (options.sampler.temperature == 0 && options.sampler.repeat_penalty == 1) {
+    return caches.size() == 1 ? engine.greedy(*caches[0], first[0], ids)
+                              : engine.greedy(caches, first, ids);
+  }
+  const Status done = sample_steps(engine, caches, first, options.sampler, options.tokens);
+  AWQ_CHECK(done.ok(), done.error().message);
+}
+
 Measurement measure_batch(Engine& engine, const BenchArguments& options, double weights, DType kv) {
   const auto batch = static_cast<size_t>(options.batch);
   const Arch& arch = engine.model().arch;
@@ -119,7 +131,7 @@ Measurement measure_batch(Engine& engine, const BenchArguments& options, double 
       [&] {
         for (KvCache& cache : caches) cache.truncate(options.depth);
       },
-      [&] { engine.greedy(all, first, ids); });
+      [&] { decode(engine, options, all, first, ids); });
   result.plan = engine.batch_plan_name(caches.front());
   if (options.profile) {
     for (KvCache& cache : caches) cache.truncate(options.depth + options.tokens / 2);
@@ -146,7 +158,10 @@ Measurement measure_decode(Engine& engine, const BenchArguments& options, double
         cache.truncate(cache.length() > kept ? kept : 0);
         if (cache.length() < kept) engine.prefill(cache, before);
       },
-      [&] { engine.greedy(cache, first, answers); });
+      [&] {
+        KvCache* const one = &cache;
+        decode(engine, options, {&one, 1}, {&first, 1}, answers);
+      });
   result.plan = engine.plan_name(cache);
   if (!options.profile) return result;
   const auto runs = static_cast<double>((options.repetitions + 1) * options.tokens);
@@ -360,6 +375,7 @@ void add_bench(CLI::App& app, Outcome& outcome) {
       ->capture_default_str();
   verb->add_flag("--profile", options->profile, "also time the parts of a decode step, and on a GPU of a prompt's pass");
   add_kv_cache_option(*verb, options->kv_cache);
+  add_sampler_options(*verb, options->sampler);
   add_draft_options(*verb, options->draft);
   verb->add_option("--text", options->text,
                    "with --draft: continue -r pieces of -p tokens of this text, without and with guesses")
@@ -369,6 +385,7 @@ void add_bench(CLI::App& app, Outcome& outcome) {
       "  awq bench ./smollm2-awq -p 0 --profile\n"
       "  awq bench ./smollm2-awq --draft ngram --text wiki.test.raw -p 256\n"
       "  awq bench --synthetic tinyllama-1.1b -p 0 --depth 4000 --kv-cache-dtype int8\n"
+      "  awq bench --synthetic llama-2-7b -p 0 --temp 0.8 --top-k 40 --top-p 0.95\n"
       "  awq bench --synthetic llama-2-7b --device cuda");
   const CLI::App* quantization = add_bench_quantize(*verb, outcome);
   verb->callback([options, quantization, &outcome] {

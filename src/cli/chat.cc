@@ -178,9 +178,9 @@ Status chat(const ChatArguments& options) {
 
 void add_chat(CLI::App& app, Outcome& outcome) {
   auto options = std::make_shared<ChatArguments>();
-  options->generation.temperature = 0.7;
-  options->generation.top_p = 0.95;
-  options->generation.top_k = 40;
+  options->generation.sampler.temperature = 0.7;
+  options->generation.sampler.top_p = 0.95;
+  options->generation.sampler.top_k = 40;
   options->generation.max_tokens = 512;
   CLI::App* verb = app.add_subcommand("chat", "talk to a model");
   add_model_options(*verb, options->model);

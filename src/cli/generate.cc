@@ -81,7 +81,7 @@ Status generate(const GenerateArguments& options) {
 
 void add_generate(CLI::App& app, Outcome& outcome) {
   auto options = std::make_shared<GenerateArguments>();
-  options->generation.temperature = 0;
+  options->generation.sampler.temperature = 0;
   CLI::App* verb = app.add_subcommand("generate", "continue a prompt");
   add_model_options(*verb, options->model);
   verb->add_option("-p,--prompt", options->prompt, "the prompt")->required();

@@ -8,7 +8,7 @@ namespace awq {
 GenerateOptions GenerationOptions::runtime(const Vocabulary& vocabulary) const {
   GenerateOptions options;
   options.max_tokens = max_tokens;
-  options.sampler = {temperature, top_k, top_p, min_p, repeat_penalty, 64, seed};
+  options.sampler = sampler;
   options.stop_ids = vocabulary.stop_ids;
   options.guesses = draft.tokens;
   return options;
@@ -74,10 +74,7 @@ void add_draft_options(CLI::App& verb, DraftOptions& options) {
       ->capture_default_str();
 }
 
-void add_generation_options(CLI::App& verb, GenerationOptions& options) {
-  verb.add_option("-n,--max-tokens", options.max_tokens, "tokens to generate at most")
-      ->check(CLI::Range(int64_t{1}, int64_t{1} << 20))
-      ->capture_default_str();
+void add_sampler_options(CLI::App& verb, SamplerOptions& options) {
   verb.add_option("--temp", options.temperature, "temperature; 0: always the most likely token")
       ->check(CLI::Range(0.0, 1e30))
       ->capture_default_str();
@@ -94,6 +91,13 @@ void add_generation_options(CLI::App& verb, GenerationOptions& options) {
       ->check(CLI::Range(0.001, 1000.0))
       ->capture_default_str();
   verb.add_option("--seed", options.seed, "seed of the sampler")->capture_default_str();
+}
+
+void add_generation_options(CLI::App& verb, GenerationOptions& options) {
+  verb.add_option("-n,--max-tokens", options.max_tokens, "tokens to generate at most")
+      ->check(CLI::Range(int64_t{1}, int64_t{1} << 20))
+      ->capture_default_str();
+  add_sampler_options(verb, options.sampler);
   verb.add_option("--context", options.context_size, "positions to hold (default: as needed)")
       ->check(CLI::Range(int64_t{2}, int64_t{1} << 30));
   add_kv_cache_option(verb, options.kv_cache);

@@ -26,9 +26,8 @@ struct OpenDraft {
 void add_draft_options(CLI::App& verb, DraftOptions& options);
 
 struct GenerationOptions {
-  int64_t max_tokens = 128, top_k = 0, context_size = 0;
-  double temperature = 0, top_p = 1, min_p = 0, repeat_penalty = 1;
-  uint64_t seed = 0;
+  int64_t max_tokens = 128, context_size = 0;
+  SamplerOptions sampler;
   std::string kv_cache = "f16";
   DraftOptions draft;
 
@@ -36,6 +35,9 @@ struct GenerationOptions {
   /// Positions to hold: --context, or what the prompt and the answer need up to the model's.
   Result<int64_t> context(const Arch& arch, int64_t prompt_tokens) const;
 };
+
+/// --temp, --top-p, --top-k, --min-p, --repeat-penalty, --seed.
+void add_sampler_options(CLI::App& verb, SamplerOptions& options);
 
 /// "12.3 tokens/s" of the decode passes, with the guesses that came true if there were any; "- tokens/s"
 /// where the prefill gave the only token.

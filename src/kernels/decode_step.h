@@ -52,6 +52,8 @@ class DecodeStep {
   /// Appends `token` at position `past`; returns logits [1, vocab] on the device, valid until the
   /// next call.
   virtual Matrix step(int32_t token, int64_t past) = 0;
+  /// The same with the token in device memory, which may yet be being written: the host does not wait.
+  virtual Matrix step_from(const int32_t* token, int64_t past) = 0;
   /// Greedy: appends `token` at `past`, then its argmax, and so on; ids[i] is the argmax after step
   /// i. No host synchronization between the tokens.
   virtual void greedy(int32_t token, int64_t past, std::span<int32_t> ids) = 0;
@@ -72,6 +74,10 @@ class BatchStep {
   /// device, valid until the next call.
   virtual Matrix step(std::span<const int32_t> tokens, std::span<const int64_t> past,
                       std::span<const KvView> caches) = 0;
+  /// The same with the tokens [past.size()] in device memory, which may yet be being written: the host
+  /// does not wait.
+  virtual Matrix step_from(const int32_t* tokens, std::span<const int64_t> past,
+                           std::span<const KvView> caches) = 0;
   /// Greedy: appends the tokens, then each sequence's argmax, and so on; ids [steps][sequences]: the
   /// argmax after each. No host synchronization between the steps.
   virtual void greedy(std::span<const int32_t> tokens, std::span<const int64_t> past,

@@ -49,7 +49,9 @@ struct FloatWeight {
 
 class DecodeStep;
 class BatchStep;
+class TokenDraws;
 struct DecodeSpec;
+struct SamplerOptions;
 
 enum class NormKind { rms, layer };
 
@@ -225,6 +227,12 @@ struct Ops {
   /// out[t] = index of the largest of x[t, :], the first on ties; NaN never wins. `out` lies in
   /// host memory; the call waits for it.
   void (*argmax)(Device&, Matrix x, int32_t* out) = nullptr;
+
+  /// Draws of tokens (kernels/sampling.h) from rows of `vocab` logits, one for each of the sequences
+  /// whose tokens so far are `recent` (for the penalty; copied). Never null.
+  std::unique_ptr<TokenDraws> (*plan_draws)(
+      Device&, const SamplerOptions&, int64_t vocab,
+      std::span<const std::span<const int32_t>> recent) = nullptr;
 
   // Evaluation. Results and `p_scores`, `q_scores` lie in host memory; the calls wait for them.
   /// scores[t] of logits[t, :] and targets[t].

@@ -8,6 +8,7 @@
 #include "base/bytes.h"
 #include "base/float16.h"
 #include "kernels/check_shapes.h"
+#include "kernels/sampling.h"
 
 namespace awq {
 namespace reference {
@@ -297,6 +298,7 @@ Ops reference_ops(Device& device) {
   ops.gather = gather;
   ops.scatter_add = scatter_add;
   ops.argmax = argmax;
+  ops.plan_draws = plan_host_draws;
   ops.score = score;
   ops.divergence = divergence;
   ops.gram = gram;

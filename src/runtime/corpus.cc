@@ -11,28 +11,20 @@ constexpr int64_t kTopK = 128;  // bounds the cost of a draw; top_p cuts before 
 
 struct Document {
   KvCache cache;
-  Sampler sampler;
+  RandomDraws random;  // each has its own
   std::vector<int32_t> ids;
 };
 
-// One token for every document from logits [documents, vocab], drawn in parallel: each has its own
-// generator.
-Status draw(std::span<const float> logits, std::vector<Document>& documents, ThreadPool& pool) {
-  const size_t vocab = logits.size() / documents.size();
-  std::vector<Status> status(documents.size());
-  pool.parallel_for(static_cast<int64_t>(documents.size()), 4, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
-      Document& document = documents[static_cast<size_t>(i)];
-      const Result<int32_t> id =
-          document.sampler.sample(logits.subspan(static_cast<size_t>(i) * vocab, vocab), {});
-      if (id.ok()) {
-        document.ids.push_back(*id);
-      } else {
-        status[static_cast<size_t>(i)] = id.error();
-      }
-    }
-  });
-  for (const Status& one : status) AWQ_TRY(one);
+// One token for every document from logits [documents, vocab].
+Status draw(Matrix logits, std::vector<Document>& documents, TokenDraws& draws) {
+  std::vector<uint64_t> randoms;
+  for (Document& document : documents) randoms.push_back(document.random.next());
+  draws.draw(logits, randoms);
+  const std::span<const Drawn> drawn = draws.take();
+  for (size_t i = 0; i < documents.size(); ++i) {
+    AWQ_ASSIGN(const int32_t id, token_of(drawn[i]));
+    documents[i].ids.push_back(id);
+  }
   return {};
 }
 
@@ -51,25 +43,27 @@ Result<std::vector<int32_t>> sample_corpus(Engine& engine, int32_t start,
                                            const std::function<void(int64_t)>& on_tokens) {
   AWQ_TRY(check_ids(engine.model(), {&start, 1}));
   uint64_t next_seed = options.seed * 1'000'003;
-  const auto sampler = [&] {
-    return Sampler({options.temperature, kTopK, options.top_p, 0, 1, 0, next_seed++});
-  };
+  const auto random = [&] { return RandomDraws(next_seed++); };
   std::vector<Document> documents;
   const int64_t parallel = std::min(options.parallel, (options.tokens + 31) / 32);
   for (int64_t i = 0; i < parallel; ++i) {
     documents.push_back({KvCache(engine.device(), engine.model().arch, options.document,
-                                 DType::f16), sampler(), {start}});
+                                 DType::f16), random(), {start}});
   }
   std::vector<int32_t> corpus;
   corpus.reserve(static_cast<size_t>(options.tokens));
   std::vector<KvCache*> caches;
   for (Document& document : documents) caches.push_back(&document.cache);
   std::vector<int32_t> last(documents.size());
+  const std::vector<std::span<const int32_t>> none(documents.size());
+  const auto draws = engine.model().ops.plan_draws(
+      engine.device(), {options.temperature, kTopK, options.top_p, 0, 1, 0, 0},
+      engine.model().arch.sizes.vocab, none);
   int64_t sampled = 0;
   while (static_cast<int64_t>(corpus.size()) < options.tokens) {
     for (size_t i = 0; i < documents.size(); ++i) last[i] = documents[i].ids.back();
     const Matrix logits = engine.decode(caches, last);
-    AWQ_TRY(draw(engine.on_host(logits), documents, engine.device().pool()));
+    AWQ_TRY(draw(logits, documents, *draws));
     sampled += static_cast<int64_t>(documents.size());
     for (Document& document : documents) {
       const int32_t id = document.ids.back();
@@ -77,7 +71,7 @@ Result<std::vector<int32_t>> sample_corpus(Engine& engine, int32_t start,
       if (!stopped && static_cast<int64_t>(document.ids.size()) < options.document) continue;
       corpus.insert(corpus.end(), document.ids.begin(), document.ids.end());
       document.cache.truncate(0);
-      document.sampler = sampler();
+      document.random = random();
       document.ids = {start};
     }
     if (on_tokens) on_tokens(std::min(sampled, options.tokens));

@@ -162,6 +162,30 @@ Matrix Engine::decode(KvCache& cache, int32_t token) {
   return logits(forward({&feed, 1}));
 }
 
+Matrix Engine::decode(std::span<KvCache* const> caches, const TokenDraws& draws) {
+  KvCache& front = *caches.front();
+  DecodeStep* const step = caches.size() == 1 ? plan(front) : nullptr;
+  if (step != nullptr) {
+    AWQ_CHECK(front.length() < front.capacity(), front.length());
+    const Matrix out = step->step_from(draws.tokens(), front.length());
+    front.advance(1);
+    return out;
+  }
+  if (BatchStep* const batch = batch_plan(front)) {
+    past_.clear();
+    for (KvCache* cache : caches) {
+      AWQ_CHECK(cache->length() < cache->capacity(), cache->length());
+      past_.push_back(cache->length());
+      cache->advance(1);
+    }
+    return batch->step_from(draws.tokens(), past_,
+                            views(std::vector<const KvCache*>(caches.begin(), caches.end())));
+  }
+  std::vector<int32_t> tokens(caches.size());
+  device().download(tokens.data(), draws.tokens(), tokens.size() * sizeof(int32_t));
+  return decode(caches, tokens);
+}
+
 void Engine::greedy(KvCache& cache, int32_t token, std::span<int32_t> ids) {
   if (DecodeStep* step = plan(cache)) {
     const auto count = static_cast<int64_t>(ids.size());

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "kernels/decode_step.h"
+#include "kernels/sampling.h"
 #include "model/forward.h"
 #include "runtime/kv_cache.h"
 
@@ -42,6 +43,10 @@ class Engine {
   /// Appends one token and returns its logits [1, vocab], valid until the next call: by the
   /// backend's plan of a step where it has one, else op by op.
   Matrix decode(KvCache& cache, int32_t token);
+
+  /// Appends to each cache what was drawn for it last, which may still be on its way; logits as of
+  /// decode(). Where there is a plan, the host does not wait.
+  Matrix decode(std::span<KvCache* const> caches, const TokenDraws& draws);
 
   /// Greedy decoding: appends `token`, then each answer but the last; ids[i] is the most likely
   /// token after the i-th of them.

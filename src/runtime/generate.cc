@@ -101,12 +101,99 @@ Status check_options(const Model& model, const KvCache& cache, std::span<const i
                          "; shorten it or raise --context"));
 }
 
+// Steps under way before the host has seen what came of the first of them; the CPU does nothing meanwhile.
+int64_t steps_ahead(const Engine& engine) { return engine.device().host_visible() ? 0 : 2; }
+
+// Each token is drawn on the device and is the input of the next step there; a few steps are under way
+// before the host has seen what came of them. What lies beyond a stop is dropped.
+Result<Generation> generate_ahead(Engine& engine, KvCache& cache, std::span<const int32_t> prompt,
+                                  const GenerateOptions& options,
+                                  const std::function<bool(const GeneratedToken&)>& on_token) {
+  const Ops& ops = engine.model().ops;
+  const int64_t ahead = steps_ahead(engine);
+  Generation result;
+  RandomDraws random(options.sampler.seed);
+  Timer timer;
+  Matrix logits = engine.logits(engine.prefill(cache, prompt));
+  engine.device().synchronize();
+  result.prefill_seconds = timer.seconds();
+  const auto draws = ops.plan_draws(engine.device(), options.sampler, logits.cols, {&prompt, 1});
+  const int64_t start = cache.length();
+  int64_t drawn = 0, taken = 0;
+  const auto draw = [&] {
+    const uint64_t next = random.next();
+    draws->draw(logits, {&next, 1});
+    ++drawn;
+  };
+  draw();
+  timer = Timer();
+  Status status;
+  bool stopped = false;
+  while (taken < options.max_tokens) {
+    while (drawn - taken <= ahead && drawn < options.max_tokens &&
+           cache.length() < cache.capacity()) {
+      KvCache* const one = &cache;
+      logits = engine.decode(std::span(&one, 1), *draws);
+      draw();
+    }
+    if (drawn == taken) break;  // the cache is full
+    const Result<int32_t> id = token_of(draws->take().front());
+    ++taken;
+    if (!id.ok()) {
+      status = id.error();
+      break;
+    }
+    stopped = std::find(options.stop_ids.begin(), options.stop_ids.end(), *id) !=
+              options.stop_ids.end();
+    if (stopped) {
+      result.finish_reason = FinishReason::stop;
+      break;
+    }
+    result.tokens.push_back({*id, 0, {}});
+    if (on_token && !on_token(result.tokens.back())) {
+      result.finish_reason = FinishReason::cancelled;
+      break;
+    }
+  }
+  result.decode_passes = result.decode_tokens = taken - 1;
+  if (result.decode_passes > 0) result.decode_seconds = timer.seconds();
+  // All that was fed but the steps ahead; the last token only where another came of it.
+  cache.truncate(std::min(cache.length(), start + taken - 1));
+  AWQ_TRY(status);
+  return result;
+}
+
 }  // namespace
+
+Status sample_steps(Engine& engine, std::span<KvCache* const> caches, std::span<const int32_t> tokens,
+                    const SamplerOptions& options, int64_t steps) {
+  const Model& model = engine.model();
+  const std::vector<std::span<const int32_t>> none(caches.size());
+  const auto draws = model.ops.plan_draws(engine.device(), options, model.arch.sizes.vocab, none);
+  RandomDraws random(options.seed);
+  std::vector<uint64_t> numbers(caches.size());
+  int64_t drawn = 0;
+  for (int64_t taken = 0; taken < steps; ++taken) {
+    for (; drawn < steps && drawn - taken <= steps_ahead(engine); ++drawn) {
+      for (uint64_t& number : numbers) number = random.next();
+      const bool first = drawn == 0;
+      draws->draw(!first               ? engine.decode(caches, *draws)
+                  : caches.size() == 1 ? engine.decode(*caches[0], tokens[0])
+                                       : engine.decode(caches, tokens),
+                  numbers);
+    }
+    for (const Drawn& one : draws->take()) AWQ_TRY(token_of(one));
+  }
+  return {};
+}
 
 Result<Generation> generate(Engine& engine, KvCache& cache, std::span<const int32_t> prompt,
                             const GenerateOptions& options,
                             const std::function<bool(const GeneratedToken&)>& on_token) {
   AWQ_TRY(check_options(engine.model(), cache, prompt, options));
+  if (options.drafter == nullptr && options.logprobs == 0 && options.max_tokens > 0) {
+    return generate_ahead(engine, cache, prompt, options, on_token);
+  }
   Generation result;
   Sampler sampler(options.sampler);
   std::vector<int32_t> history(prompt.begin(), prompt.end());

@@ -51,6 +51,11 @@ Result<Generation> generate(Engine& engine, KvCache& cache, std::span<const int3
                             const GenerateOptions& options,
                             const std::function<bool(const GeneratedToken&)>& on_token = {});
 
+/// Draws `steps` tokens of each sequence, each drawn token the input of the next step: appends `tokens` to
+/// the caches, then all that was drawn but the last. Error where logits are not finite.
+Status sample_steps(Engine& engine, std::span<KvCache* const> caches, std::span<const int32_t> tokens,
+                    const SamplerOptions& options, int64_t steps);
+
 /// Usage error when an id is outside the model's vocabulary.
 Status check_ids(const Model& model, std::span<const int32_t> ids);
 

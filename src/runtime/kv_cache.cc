@@ -15,12 +15,19 @@ Result<DType> kv_cache_dtype(std::string_view name, const Ops& ops) {
                          " backend has no int8 keys and values; choose f16, or --device cpu"));
 }
 
+// Positions of a head in memory: with scales a multiple of four, so that those of each head begin at
+// whole 16 bytes.
+static int64_t padded(int64_t capacity, DType dtype) {
+  return dtype == DType::i8 ? (capacity + 3) / 4 * 4 : capacity;
+}
+
 // Bytes of all codes or numbers, to where the scales begin.
 static size_t element_bytes(const Arch& arch, int64_t capacity, DType dtype) {
   constexpr size_t kLine = 64;
   const Sizes& sizes = arch.sizes;
   const size_t bytes =
-      static_cast<size_t>(sizes.layers * 2 * sizes.kv_heads * capacity * sizes.head_dim) *
+      static_cast<size_t>(sizes.layers * 2 * sizes.kv_heads * padded(capacity, dtype) *
+                          sizes.head_dim) *
       dtype_info(dtype).block_bytes;
   return (bytes + kLine - 1) / kLine * kLine;
 }
@@ -28,7 +35,8 @@ static size_t element_bytes(const Arch& arch, int64_t capacity, DType dtype) {
 static size_t scale_bytes(const Arch& arch, int64_t capacity, DType dtype) {
   const Sizes& sizes = arch.sizes;
   if (dtype != DType::i8) return 0;
-  return static_cast<size_t>(sizes.layers * 2 * sizes.kv_heads * capacity) * sizeof(float);
+  return static_cast<size_t>(sizes.layers * 2 * sizes.kv_heads * padded(capacity, dtype)) *
+         sizeof(float);
 }
 
 KvCache::KvCache(Device& device, const Arch& arch, int64_t capacity, DType dtype)
@@ -39,7 +47,8 @@ KvCache::KvCache(Device& device, const Arch& arch, int64_t capacity, DType dtype
 }
 
 KvView KvCache::view(int64_t layer) const {
-  const int64_t head_stride = capacity_ * head_dim_, rows = kv_heads_ * capacity_;
+  const int64_t positions = padded(capacity_, dtype_);
+  const int64_t head_stride = positions * head_dim_, rows = kv_heads_ * positions;
   const int64_t part = rows * head_dim_ * dtype_info(dtype_).block_bytes;
   auto* base = static_cast<std::byte*>(buffer_.data()) + layer * 2 * part;
   KvView view{base, base + part, dtype_, head_stride};

@@ -1,5 +1,6 @@
 // Keys and values of one sequence, all layers: [layers][k, v][kv_heads][capacity][head_dim], behind
-// them the scales of I8, [layers][k, v][kv_heads][capacity] f32.
+// them the scales of I8, [layers][k, v][kv_heads][capacity] f32; of I8 the capacity in memory is a multiple
+// of four.
 #pragma once
 
 #include <string_view>

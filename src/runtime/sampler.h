@@ -1,26 +1,16 @@
-// From logits to a token. Greedy at temperature 0; else penalties, top-k, top-p and min-p in that
-// order, then a draw from a generator that depends on the seed alone.
+// From logits to a token (kernels/sampling.h): greedy at temperature 0; else penalties, top-k, top-p and
+// min-p in that order, then a draw from a generator that depends on the seed alone.
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <random>
 #include <span>
 #include <vector>
 
 #include "base/result.h"
+#include "kernels/sampling.h"
 
 namespace awq {
-
-struct SamplerOptions {
-  double temperature = 0;
-  int64_t top_k = 0;          ///< 0: all
-  double top_p = 1;
-  double min_p = 0;
-  double repeat_penalty = 1;
-  int64_t repeat_last = 64;   ///< how far back the penalty looks
-  uint64_t seed = 0;
-};
 
 /// Usage error naming the option that is out of range.
 Status check_sampler_options(const SamplerOptions& options);
@@ -30,25 +20,33 @@ struct TokenProbability {
   double logprob;
 };
 
+/// The token of a draw, or the error that says what was wrong with the logits.
+Result<int32_t> token_of(const Drawn& drawn);
+
+/// The random numbers of a sequence: one a draw.
+class RandomDraws {
+ public:
+  explicit RandomDraws(uint64_t seed) : random_(seed) {}
+  uint64_t next() { return random_(); }
+
+ private:
+  std::mt19937_64 random_;
+};
+
+/// Draws from logits that lie in host memory.
 class Sampler {
  public:
-  explicit Sampler(const SamplerOptions& options) : options_(options), random_(options.seed) {}
+  explicit Sampler(const SamplerOptions& options)
+      : options_(options), rule_(draw_rule(options)), random_(options.seed) {}
 
   /// `logits` [vocab]; `history` the tokens so far. Error when no logit is finite or one is NaN.
   Result<int32_t> sample(std::span<const float> logits, std::span<const int32_t> history);
 
  private:
-  double uniform();
-  std::span<const float> penalised(std::span<const float> logits, std::span<const int32_t> history);
-  void collect_best(std::span<const float> logits, size_t keep);
-  void collect_above(double least);
-  std::optional<int32_t> draw(double u, double sum, double least) const;
-
   SamplerOptions options_;
-  std::mt19937_64 random_;
-  std::vector<TokenProbability> candidates_;  ///< `logprob` holds the weight, 1 for the best
-  std::vector<float> weights_;                ///< [vocab]
-  std::vector<float> adjusted_;               ///< [vocab], the logits under a penalty
+  DrawRule rule_;
+  RandomDraws random_;
+  std::vector<float> adjusted_;  ///< [vocab], the logits under a penalty
 };
 
 /// The `count` most likely tokens with their natural-log probabilities, best first.

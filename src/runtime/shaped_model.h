@@ -17,6 +17,7 @@ struct DecoderShape {
   DType head = DType::f16;  // u8: as the linears
   RopePairing pairing = RopePairing::half;
   int bits = 4;  // 16: halves of the type of the head
+  int head_bits = 0;  // of a head like the linears; 0: as many as they have
 };
 
 inline Model shaped_model(const DecoderShape& shape, const Ops& ops) {
@@ -41,16 +42,17 @@ inline Model shaped_model(const DecoderShape& shape, const Ops& ops) {
     return ops.pack_float(*ops.device, {halves.data(), dtype, out, in});
   };
   uint64_t seed = 0;
-  const auto packed = [&](int64_t out, int64_t in) {
-    if (shape.bits == 16) return table(shape.head, 2 / std::sqrt(static_cast<float>(in)), out, in);
-    return random_packed_weight(ops, QuantFormat{shape.bits, shape.group, false}, out, in, ++seed);
+  const auto packed = [&](int64_t out, int64_t in, int bits) {
+    if (bits == 16) return table(shape.head, 2 / std::sqrt(static_cast<float>(in)), out, in);
+    return random_packed_weight(ops, QuantFormat{bits, shape.group, false}, out, in, ++seed);
   };
   const auto norm = [&] {
     return upload_floats(*ops.device, random.values(sizes.hidden, 0.3f, 1));
   };
   model.embed.weight = table(DType::f16, 1, sizes.vocab, sizes.hidden);
   model.lm_head.weight = shape.head == DType::u8
-                             ? packed(sizes.vocab, sizes.hidden)
+                             ? packed(sizes.vocab, sizes.hidden,
+                                      shape.head_bits > 0 ? shape.head_bits : shape.bits)
                              : table(shape.head, 2 / std::sqrt(static_cast<float>(sizes.hidden)),
                                      sizes.vocab, sizes.hidden);
   model.final_norm.weight = norm();
@@ -59,7 +61,7 @@ inline Model shaped_model(const DecoderShape& shape, const Ops& ops) {
     for (const Norm& n : block_norms(model.arch.block)) block.norm(n.slot).weight = norm();
     for (const Linear& linear : block_linears(model.arch.block)) {
       const Shape dims = linear_shape(model.arch, linear);
-      block.linear(linear.slot).weight = packed(dims[0], dims[1]);
+      block.linear(linear.slot).weight = packed(dims[0], dims[1], shape.bits);
     }
     model.blocks.push_back(std::move(block));
   }

@@ -114,6 +114,8 @@ class PhasedStep : public DecodeStep, private PhasedWork {
     return {logits_, 1, spec_.vocab};
   }
 
+  Matrix step_from(const int32_t* token, int64_t past) override { return step(*token, past); }
+
   void greedy(int32_t token, int64_t past, std::span<int32_t> ids) override {
     for (int32_t& id : ids) {
       id = static_cast<int32_t>(kernels_.argmax(step(token, past++).data, spec_.vocab));

@@ -7,6 +7,7 @@
 #include "kernels/cpu/launch.h"
 #include "kernels/cpu/weights.h"
 #include "kernels/reference.h"
+#include "kernels/sampling.h"
 
 namespace awq {
 namespace cpu {
@@ -69,6 +70,7 @@ Ops make_ops_of(Device& device) {
   };
   ops.kv_append = [](Device& d, const KvAppendArgs& args) { kv_append(kT, d, args); };
   ops.attention = [](Device& d, const AttentionArgs& args) { attention(kT, d, args); };
+  ops.plan_draws = plan_host_draws;
   ops.gram = gram;
   ops.abs_sum = [](Device& d, Matrix x, double* sums) { abs_sum(kT, d, x, sums); };
   ops.quadratic_form = [](Device& d, Matrix e, const float* h, double* losses) {

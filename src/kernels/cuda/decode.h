@@ -24,9 +24,10 @@ struct DecodeTuning {
 };
 
 /// Null unless every linear of the blocks is a table of halves, or in tiles of one width with the
-/// same groups per tile (INT4; INT2, INT3 and INT8 with heads of 128 and groups from 64 on), the caches are f16, heads are
-/// 64 or 128 wide and rotated whole, at most 8 query heads share a kv head, the activation is SiLU,
-/// the embedding is a float table and the head a half table or tiles like the rest.
+/// same groups per tile (INT4; INT2, INT3 and INT8 with heads of 128 and groups from 64 on), the caches are f16 or i8 (of a
+/// capacity that is a multiple of 4), heads are 64 or 128 wide and rotated whole, at most 8 query heads share a kv head, the activation is SiLU,
+/// the embedding is a float table and the head a half table, tiles like the rest or,
+/// behind 4 bits, tiles of 8 bits with the same groups.
 std::unique_ptr<DecodeStep> plan_fused_decode(Device& device, const DecodeSpec& spec,
                                               const DecodeTuning& tuning = {});
 

@@ -121,6 +121,14 @@ class GraphStep : public DecodeStep {
     return row(kLogits);
   }
 
+  Matrix step_from(const int32_t* token, int64_t past) override {
+    begin(0, past);
+    check(cudaMemcpyAsync(&state_.as<State>()->token, token, sizeof *token, cudaMemcpyDeviceToDevice,
+                          device_.stream()), "a token");
+    launch(past);
+    return row(kLogits);
+  }
+
   void greedy(int32_t token, int64_t past, std::span<int32_t> ids) override {
     begin(token, past);
     for (size_t i = 0; i < ids.size(); ++i) launch(past + static_cast<int64_t>(i));

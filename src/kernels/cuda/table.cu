@@ -2,6 +2,7 @@
 #include "kernels/cuda/batch/plan.h"
 #include "kernels/cuda/compensate.h"
 #include "kernels/cuda/decode_graph.h"
+#include "kernels/cuda/draws.h"
 #include "kernels/cuda/matmul.h"
 #include "kernels/cuda/random_weight.h"
 #include "kernels/cuda/rows.h"
@@ -33,6 +34,7 @@ Ops make_cuda_ops(Device& device) {
   ops.gather = gather;
   ops.scatter_add = scatter_add;
   ops.argmax = argmax;
+  ops.plan_draws = plan_draws;
   ops.score = score;
   ops.divergence = divergence;
   ops.gram = gram;

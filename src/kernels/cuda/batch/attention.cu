@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <type_traits>
 
+#include "kernels/cuda/code_scale.cuh"
 #include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/tile_product.h"
 
@@ -21,26 +22,6 @@ struct Groups {
 // Element pairs of a head that turn together.
 __device__ __forceinline__ int2 pair_of(const AttentionStep& a, int pair) {
   return a.interleaved ? int2{2 * pair, 2 * pair + 1} : int2{pair, pair + a.half};
-}
-
-// The scale of a vector of codes with this largest magnitude, and what it is multiplied with (KvView).
-struct CodeScale {
-  float scale, inverse;
-  __device__ CodeScale(float largest, bool finite) {
-    const bool plain = finite && largest >= 1e-30f;
-    scale = plain ? __fdiv_rn(largest, 127.f) : finite ? 0.f : __int_as_float(0x7fc00000);
-    inverse = plain ? __fdiv_rn(127.f, largest) : 0.f;
-  }
-  __device__ int8_t code(float x) const {
-    return inverse == 0 ? int8_t{0} : static_cast<int8_t>(__float2int_rn(x * inverse));
-  }
-};
-
-__device__ __forceinline__ float largest_of_warp(float value) {
-  for (int lanes = 16; lanes > 0; lanes /= 2) {
-    value = fmaxf(value, __shfl_xor_sync(~0u, value, lanes));
-  }
-  return value;
 }
 
 // By a warp: x [kDim] to a row of a cache.

@@ -12,6 +12,8 @@ struct Cache {
   void *k, *v;
   float *k_scales, *v_scales;  ///< of I8
   int64_t head_stride;         ///< elements
+
+  bool operator==(const Cache&) const = default;
 };
 
 struct AttentionStep {

@@ -42,6 +42,15 @@ class Plan : public BatchStep {
     return {logits_.as<float>(), sequences_, spec_.vocab};
   }
 
+  Matrix step_from(const int32_t* tokens, std::span<const int64_t> past,
+                   std::span<const KvView> caches) override {
+    begin({}, past, caches);
+    check(cudaMemcpyAsync(state().tokens, tokens, past.size() * sizeof *tokens,
+                          cudaMemcpyDeviceToDevice, device_.stream()), "tokens");
+    launch(sequences_, *std::max_element(past.begin(), past.end()));
+    return {logits_.as<float>(), sequences_, spec_.vocab};
+  }
+
   void greedy(std::span<const int32_t> tokens, std::span<const int64_t> past,
               std::span<const KvView> caches, std::span<int32_t> ids) override {
     begin(tokens, past, caches);
@@ -177,24 +186,31 @@ class Plan : public BatchStep {
             plan_product(device_, gate_up, rows), plan_product(device_, {&l.down, 1}, rows)};
   }
 
+  // Without waiting for the device, unless memory moves or the caches are others than before.
+  // `tokens` may be empty: they are put in place later.
   void begin(std::span<const int32_t> tokens, std::span<const int64_t> past,
              std::span<const KvView> caches) {
-    const auto sequences = static_cast<int64_t>(tokens.size());
-    AWQ_CHECK(past.size() == tokens.size() &&
-                  caches.size() == tokens.size() * spec_.layers.size(),
+    const auto sequences = static_cast<int64_t>(past.size());
+    AWQ_CHECK((tokens.empty() || past.size() == tokens.size()) &&
+                  caches.size() == past.size() * spec_.layers.size(),
               past.size(), caches.size());
     if (reserve(sequences, Mode::step)) forget();
     sequences_ = sequences;
     cache_dtype_ = caches[0].dtype;
     host_state_.assign(1, 0);
     host_state_.insert(host_state_.end(), tokens.begin(), tokens.end());
+    host_state_.resize(past.size() + 1);
     for (const int64_t p : past) host_state_.push_back(static_cast<int32_t>(p));
-    device_.upload(state_.data(), host_state_.data(), host_state_.size() * sizeof(int32_t));
-    host_caches_.clear();
+    check(cudaMemcpyAsync(state_.data(), host_state_.data(), host_state_.size() * sizeof(int32_t),
+                          cudaMemcpyHostToDevice, device_.stream()),
+          "the state of a step");  // staged: few bytes
+    std::vector<Cache> now;
     for (const KvView& kv : caches) {
       AWQ_CHECK(takes(kv) && kv.dtype == caches[0].dtype, dtype_name(kv.dtype));
-      host_caches_.push_back({kv.k, kv.v, kv.k_scales, kv.v_scales, kv.head_stride});
+      now.push_back({kv.k, kv.v, kv.k_scales, kv.v_scales, kv.head_stride});
     }
+    if (now == host_caches_) return;
+    host_caches_ = std::move(now);
     const size_t bytes = host_caches_.size() * sizeof(Cache);
     if (bytes > caches_.size()) {
       forget();

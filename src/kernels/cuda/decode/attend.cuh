@@ -5,8 +5,13 @@
 //
 // Scores are heads x keys: q is A (rows 8..15 are zeros), keys are B. The result's registers are
 // then B of V^T P^T as they stand, keys being its depth, so probabilities never leave their lanes.
+//
+// Keys and values of 8 bits become halves as they are read, exactly; their scales are applied to the
+// scores and to the probabilities. A lane reads twice as many neighbouring elements of a row of them, so
+// queries, the new key and the new value lie in another order within a head (key_place, value_place).
 #pragma once
 
+#include "kernels/cuda/code_scale.cuh"
 #include "kernels/cuda/decode/consumer.cuh"
 
 namespace awq::cuda::fused {
@@ -21,8 +26,29 @@ __device__ __forceinline__ uint32_t halves_of(float low, float high) {
   return *reinterpret_cast<const uint32_t*>(&v);
 }
 
+/// Four signed bytes, each with its highest bit turned, as halves: bytes 0 and 1, or 2 and 3.
+template <int kPair>
+__device__ __forceinline__ uint32_t halves_of_bytes(uint32_t turned) {
+  constexpr uint32_t kThousands = 0x64646464;  // a half of 0x64 and a byte is 1024 + byte
+  const uint32_t v = __byte_perm(turned, kThousands, kPair == 0 ? 0x4140 : 0x4342);
+  const __half2 offset = __half2half2(__ushort_as_half(0x6480));  // 1152
+  const __half2 halves = __hsub2(*reinterpret_cast<const __half2*>(&v), offset);
+  return *reinterpret_cast<const uint32_t*>(&halves);
+}
+
+/// Where dimension d of a query and of the new key lies beside keys of codes, and of the new value.
+__device__ __forceinline__ int key_place(int d) {
+  return d / 64 * 64 + d % 16 / 8 * 32 + d % 64 / 16 * 8 + d % 8;
+}
+template <int kHeadDim>
+__device__ __forceinline__ int value_place(int d) {
+  constexpr int kRun = kHeadDim / 8;  // of a lane
+  return d % kRun / 8 * 64 + d / kRun * 8 + d % 8;
+}
+
 /// A warp's share of the sums. Lane 4 g + j holds, of m16 tile t, the outputs of heads 2 j and 2 j
-/// + 1 at dimensions d and d + 1, d = 64 (t / 4) + 8 g + 2 (t % 4); and largest, total of head g.
+/// + 1 at dimensions d and d + 1, d = 64 (t / 4) + 8 g + 2 (t % 4), with keys of codes
+/// d = kHeadDim / 8 g + 2 t; and largest, total of head g.
 template <class S>
 struct Consumer<S>::Flash {
   uint4 q[S::kHeadDim / 32];
@@ -50,8 +76,75 @@ struct Consumer<S>::Flash {
       mma(s, {q[c].x, 0, q[c].y, 0}, k.x, k.y);
       mma(t, {q[c].z, 0, q[c].w, 0}, k.z, k.w);
     }
-    const float s0 = 2 * j < valid ? s[0] + t[0] : -INFINITY;
-    const float s1 = 2 * j + 1 < valid ? s[1] + t[1] : -INFINITY;
+    const float2 weights = weigh(2 * j < valid ? s[0] + t[0] : -INFINITY,
+                                 2 * j + 1 < valid ? s[1] + t[1] : -INFINITY, j);
+    const uint32_t p = halves_of(weights.x, weights.y);
+    const uint32_t first = values + min(2 * j, valid - 1) * kRow + g * 16;
+    const uint32_t second = values + min(2 * j + 1, valid - 1) * kRow + g * 16;
+#pragma unroll
+    for (int part = 0; part < S::kHeadDim / 64; ++part) {
+      const uint4 a = shared_load4(first + part * 128), b = shared_load4(second + part * 128);
+      const uint32_t x[4] = {a.x, a.y, a.z, a.w}, y[4] = {b.x, b.y, b.z, b.w};
+#pragma unroll
+      for (int w = 0; w < 4; ++w) {  // rows of A: dimension 8 g + 2 w, and the next
+        mma8(out[part * 4 + w], __byte_perm(x[w], y[w], 0x5410), __byte_perm(x[w], y[w], 0x7632),
+             p);
+      }
+    }
+  }
+
+  // The same of rows of codes, with the scales of the keys and of the values [8].
+  __device__ __forceinline__ void take_codes(uint32_t keys, uint32_t key_scales, uint32_t values,
+                                             uint32_t value_scales, int valid, int lane) {
+    constexpr int kRow = S::kHeadDim;
+    constexpr uint32_t kTurn = 0x80808080;
+    const int g = lane >> 2, j = lane & 3;
+    float s[4] = {}, t[4] = {};
+    const uint32_t key = keys + min(g, valid - 1) * kRow + j * 16;
+#pragma unroll
+    for (int c = 0; c < S::kHeadDim / 64; ++c) {
+      const uint4 k = shared_load4(key + c * 64);
+      const uint32_t words[4] = {k.x ^ kTurn, k.y ^ kTurn, k.z ^ kTurn, k.w ^ kTurn};
+#pragma unroll
+      for (int half = 0; half < 2; ++half) {
+        const uint4& of = q[2 * c + half];
+        mma(s, {of.x, 0, of.y, 0}, halves_of_bytes<0>(words[2 * half]),
+            halves_of_bytes<1>(words[2 * half]));
+        mma(t, {of.z, 0, of.w, 0}, halves_of_bytes<0>(words[2 * half + 1]),
+            halves_of_bytes<1>(words[2 * half + 1]));
+      }
+    }
+    const bool one = 2 * j < valid, two = 2 * j + 1 < valid;
+    const uint2 ks = shared_load2(key_scales + j * 8), vs = shared_load2(value_scales + j * 8);
+    const float2 weights = weigh(one ? (s[0] + t[0]) * __uint_as_float(ks.x) : -INFINITY,
+                                 two ? (s[1] + t[1]) * __uint_as_float(ks.y) : -INFINITY, j);
+    // Behind the last key there may be anything.
+    const uint32_t p = halves_of(one ? weights.x * __uint_as_float(vs.x) : 0,
+                                 two ? weights.y * __uint_as_float(vs.y) : 0);
+    constexpr int kRun = kRow / 8, kWords = kRun / 4;  // of a lane
+    const uint32_t first = values + min(2 * j, valid - 1) * kRow + g * kRun;
+    const uint32_t second = values + min(2 * j + 1, valid - 1) * kRow + g * kRun;
+    uint32_t x[4], y[4];
+    if constexpr (kWords == 4) {
+      const uint4 a = shared_load4(first), b = shared_load4(second);
+      x[0] = a.x, x[1] = a.y, x[2] = a.z, x[3] = a.w;
+      y[0] = b.x, y[1] = b.y, y[2] = b.z, y[3] = b.w;
+    } else {
+      const uint2 a = shared_load2(first), b = shared_load2(second);
+      x[0] = a.x, x[1] = a.y, y[0] = b.x, y[1] = b.y;
+    }
+#pragma unroll
+    for (int w = 0; w < kWords; ++w) {  // rows of A: dimension kRun g + 4 w, and the three behind it
+      const uint32_t early = __byte_perm(x[w] ^ kTurn, y[w] ^ kTurn, 0x5140);
+      const uint32_t late = __byte_perm(x[w] ^ kTurn, y[w] ^ kTurn, 0x7362);
+      mma8(out[2 * w], halves_of_bytes<0>(early), halves_of_bytes<1>(early), p);
+      mma8(out[2 * w + 1], halves_of_bytes<0>(late), halves_of_bytes<1>(late), p);
+    }
+  }
+
+ private:
+  // The weights of two keys with these scores; what was summed before shrinks where they are larger.
+  __device__ __forceinline__ float2 weigh(float s0, float s1, int j) {
     float top = fmaxf(s0, s1);
     top = fmaxf(top, __shfl_xor_sync(~0u, top, 1));
     top = fmaxf(top, __shfl_xor_sync(~0u, top, 2));
@@ -70,19 +163,7 @@ struct Consumer<S>::Flash {
     }
     const float p0 = exp2_fast(s0 - largest), p1 = exp2_fast(s1 - largest);
     total += p0 + p1;
-    const uint32_t p = halves_of(p0, p1);
-    const uint32_t first = values + min(2 * j, valid - 1) * kRow + g * 16;
-    const uint32_t second = values + min(2 * j + 1, valid - 1) * kRow + g * 16;
-#pragma unroll
-    for (int part = 0; part < S::kHeadDim / 64; ++part) {
-      const uint4 a = shared_load4(first + part * 128), b = shared_load4(second + part * 128);
-      const uint32_t x[4] = {a.x, a.y, a.z, a.w}, y[4] = {b.x, b.y, b.z, b.w};
-#pragma unroll
-      for (int w = 0; w < 4; ++w) {  // rows of A: dimension 8 g + 2 w, and the next
-        mma8(out[part * 4 + w], __byte_perm(x[w], y[w], 0x5410), __byte_perm(x[w], y[w], 0x7632),
-             p);
-      }
-    }
+    return {p0, p1};
   }
 };
 
@@ -115,25 +196,60 @@ __device__ __forceinline__ void Consumer<S>::stage_query(int head, bool last, in
     const float a = await(from + first, epoch, word_a), b = await(from + second, epoch, word_b);
     const float2 turn = at<float2>(p_.at.rope)[pair];
     const float turned_a = a * turn.x - b * turn.y, turned_b = a * turn.y + b * turn.x;
+    const bool key = row == shared_heads;
     if (row < shared_heads) {
       __half* to = at<__half>(p_.at.query) + row * kHeadDim;
-      to[first] = __float2half_rn(turned_a * p_.score_scale);
-      to[second] = __float2half_rn(turned_b * p_.score_scale);
+      to[p_.key_codes ? key_place(first) : first] = __float2half_rn(turned_a * p_.score_scale);
+      to[p_.key_codes ? key_place(second) : second] = __float2half_rn(turned_b * p_.score_scale);
+    } else if (p_.key_codes) {
+      float* to = at<float>(p_.at.added) + (key ? 0 : kHeadDim);
+      to[first] = key ? turned_a : a;
+      to[second] = key ? turned_b : b;
     } else {
-      const bool key = row == shared_heads;
       __half* to = at<__half>(key ? p_.at.key : p_.at.value);
-      __half* cache = (key ? p_.layer[layer].k : p_.layer[layer].v) + cached;
+      __half* cache = static_cast<__half*>(key ? p_.layer[layer].k : p_.layer[layer].v) + cached;
       cache[first] = to[first] = __float2half_rn(key ? turned_a : a);
       cache[second] = to[second] = __float2half_rn(key ? turned_b : b);
     }
   }
 }
 
-// Runs of kUnitKeys keys: a slot of keys, a slot of values. All warps share a run, eight keys at a
-// time.
+// By the warp that takes the new key and value: they become codes, in the cache and for itself.
+template <class S>
+__device__ __forceinline__ void Consumer<S>::append_codes(int head, int layer) {
+  constexpr int kEach = kHeadDim / 32;
+  const LayerArgs& args = p_.layer[layer];
+  const int64_t row = head * (p_.head_stride / kHeadDim) + position_;
+#pragma unroll
+  for (int side = 0; side < 2; ++side) {
+    const float* x = at<float>(p_.at.added) + side * kHeadDim + lane_ * kEach;
+    float largest = 0;
+    bool finite = true;
+#pragma unroll
+    for (int i = 0; i < kEach; ++i) {
+      largest = fmaxf(largest, fabsf(x[i]));
+      finite &= isfinite(x[i]);
+    }
+    const CodeScale scale(largest_of_warp(largest), __all_sync(~0u, finite));
+    auto* cache = static_cast<int8_t*>(side == 0 ? args.k : args.v) + row * kHeadDim;
+    __half* to = at<__half>(side == 0 ? p_.at.key : p_.at.value);
+#pragma unroll
+    for (int i = 0; i < kEach; ++i) {
+      const int d = lane_ * kEach + i;
+      const int8_t code = scale.code(x[i]);
+      cache[d] = code;
+      to[side == 0 ? key_place(d) : value_place<kHeadDim>(d)] =
+          __float2half_rn(static_cast<float>(code) * scale.scale);
+    }
+    if (lane_ == 0) (side == 0 ? args.k_scales : args.v_scales)[row] = scale.scale;
+  }
+  __syncwarp();
+}
+
+// Runs of keys: a slot of keys, a slot of values. All warps share a run, eight keys at a time.
 template <class S>
 __device__ __forceinline__ void Consumer<S>::walk_keys(Flash& f, int part, int splits) {
-  const int runs = (position_ + kUnitKeys - 1) / kUnitKeys;
+  const int unit = unit_keys(p_, kUnitKeys), runs = (position_ + unit - 1) / unit;
   const int begin = part * runs / splits, end = (part + 1) * runs / splits;
   Cursor c = cursor_;
 #pragma unroll 1
@@ -142,9 +258,16 @@ __device__ __forceinline__ void Consumer<S>::walk_keys(Flash& f, int part, int s
     values.advance(1, p_.stages);
     warp_wait(ring_.full(c), c.phase, "keys");
     warp_wait(ring_.full(values), values.phase, "values");
-    const int count = min(kUnitKeys, position_ - run * kUnitKeys);
+    const int count = min(unit, position_ - run * unit);
 #pragma unroll 1
-    for (int key = warp_ * 8; key < count; key += kWarps * 8) {
+    for (int key = warp_ * 8; key < count && p_.key_codes; key += kWarps * 8) {
+      const uint32_t of_keys = ring_.slot(c), of_values = ring_.slot(values);
+      const int scales = unit * kHeadDim + key * 4;
+      f.take_codes(of_keys + key * kHeadDim, of_keys + scales, of_values + key * kHeadDim,
+                   of_values + scales, min(8, count - key), lane_);
+    }
+#pragma unroll 1
+    for (int key = warp_ * 8; key < count && !p_.key_codes; key += kWarps * 8) {
       f.take(ring_.slot(c) + key * kHeadDim * 2, ring_.slot(values) + key * kHeadDim * 2,
              min(8, count - key), lane_);
     }
@@ -170,7 +293,8 @@ __device__ __forceinline__ void Consumer<S>::merge_warps(const Flash& f, int uni
   float* total = largest + kWarps * heads;
 #pragma unroll
   for (int t = 0; t < kHeadDim / 16; ++t) {
-    const int dim = t / 4 * 64 + 8 * g + t % 4 * 2;
+    const int dim =
+        p_.key_codes ? kHeadDim / 8 * g + 2 * t : t / 4 * 64 + 8 * g + t % 4 * 2;
 #pragma unroll
     for (int side = 0; side < 2; ++side) {
       if (2 * j + side < heads) {
@@ -274,6 +398,7 @@ __device__ __forceinline__ void Consumer<S>::attend(int layer, uint32_t epoch) {
     f.load_query(ring_.base + p_.at.query, p_.heads / p_.kv_heads, lane_);
     walk_keys(f, part, splits);
     if (last && warp_ == kWarps - 1) {
+      if (p_.key_codes) append_codes(head, layer);
       f.take(ring_.base + p_.at.key, ring_.base + p_.at.value, 1, lane_);
     }
     merge_warps(f, unit, splits == 1, epoch);

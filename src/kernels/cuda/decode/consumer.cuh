@@ -126,6 +126,7 @@ class Consumer {
   __device__ __forceinline__ void read_squares();
 
   // matrix.cuh
+  template <int kTileBits, int kWarpTiles>
   __device__ __forceinline__ void multiply(int tiles, int begin, int end, float (&y)[2][2]);
   __device__ __forceinline__ void run_matrix(int product, int layer, uint32_t epoch);
   __device__ __forceinline__ void finish(int product, const Share& share, int unit, int slot,
@@ -141,6 +142,7 @@ class Consumer {
   struct Flash;
   __device__ __forceinline__ void prepare_rope();
   __device__ __forceinline__ void stage_query(int head, bool last, int layer, uint32_t epoch);
+  __device__ __forceinline__ void append_codes(int head, int layer);
   __device__ __forceinline__ void walk_keys(Flash& f, int part, int splits);
   __device__ __forceinline__ void merge_warps(const Flash& f, int unit, bool whole, uint32_t epoch);
   __device__ __forceinline__ void merge_blocks(int head, int part, int splits, uint32_t epoch);

@@ -7,13 +7,15 @@
 
 namespace awq::cuda::fused {
 
-// Chunks [begin, end) of a strip; the cursor moves on past them. Both tiles of a chunk are loaded
-// before either is multiplied.
+// Chunks [begin, end) of a strip; the cursor moves on past them. A warp has kWarpTiles neighbouring
+// tiles of a chunk, all loaded before the first is multiplied.
 template <class S>
+template <int kTileBits, int kWarpTiles>
 __device__ __forceinline__ void Consumer<S>::multiply(int tiles, int begin, int end,
                                                       float (&y)[2][2]) {
-  using Bytes = TileBytes<kBits, kGroups>;
-  const int team = warp_ / kTeamWarps, place = warp_ % kTeamWarps * 2;
+  using Bytes = TileBytes<kTileBits, kGroups>;
+  constexpr int kTiles = kWarpTiles * kTeamWarps;  // of a chunk
+  const int team = warp_ / kTeamWarps, place = warp_ % kTeamWarps * kWarpTiles;
   const int skip = (team - begin) & (S::kTeams - 1);
   const uint32_t x = ring_.base + p_.at.x + lane_planes(lane_);
   const uint32_t facts = ring_.base + p_.at.facts;
@@ -21,23 +23,23 @@ __device__ __forceinline__ void Consumer<S>::multiply(int tiles, int begin, int 
   c.advance(skip, p_.stages);
 #pragma unroll 1
   for (int chunk = begin + skip; chunk < end; chunk += S::kTeams) {
-    const int tile = chunk * kChunkTiles + place;
+    const int tile = chunk * kTiles + place;
     const uint32_t codes = ring_.slot(c) + place * Bytes::kCodes;
-    const uint32_t meta = ring_.slot(c) + kChunkTiles * Bytes::kCodes + place * Bytes::kMeta;
+    const uint32_t meta = ring_.slot(c) + kTiles * Bytes::kCodes + place * Bytes::kMeta;
     warp_wait(ring_.full(c), c.phase, "a chunk");
-    if (tile + 1 < tiles) {
-      TileCodes<kBits> first, second;
+    if (kWarpTiles == 2 && tile + 1 < tiles) {
+      TileCodes<kTileBits> first, second;
       first.load(codes, lane_);
       second.load(codes + Bytes::kCodes, lane_);
-      multiply_tile<kBits, kGroups>(first, meta, x + tile * 256, facts + tile * kFactBytes, lane_,
-                                    y);
-      multiply_tile<kBits, kGroups>(second, meta + Bytes::kMeta, x + tile * 256 + 256,
-                                    facts + (tile + 1) * kFactBytes, lane_, y);
+      multiply_tile<kTileBits, kGroups>(first, meta, x + tile * 256, facts + tile * kFactBytes,
+                                        lane_, y);
+      multiply_tile<kTileBits, kGroups>(second, meta + Bytes::kMeta, x + tile * 256 + 256,
+                                        facts + (tile + 1) * kFactBytes, lane_, y);
     } else if (tile < tiles) {
-      TileCodes<kBits> first;
+      TileCodes<kTileBits> first;
       first.load(codes, lane_);
-      multiply_tile<kBits, kGroups>(first, meta, x + tile * 256, facts + tile * kFactBytes, lane_,
-                                    y);
+      multiply_tile<kTileBits, kGroups>(first, meta, x + tile * 256, facts + tile * kFactBytes,
+                                        lane_, y);
     }
     __syncwarp();
     if (lane_ == 0) barrier_arrive(ring_.empty(c), S::kTeams);
@@ -61,6 +63,9 @@ __device__ __forceinline__ void Consumer<S>::run_matrix(int product, int layer, 
     const int row = (first_unit + warp_) * 32 + lane_;
     if (row < m.rows) word = load_word((product == kO ? p_.x_attn : p_.x_ffn) + row);
   }
+  bool wide_head = false;
+  if constexpr (kBits == 4) wide_head = product == kHead && p_.wide_head;
+  if (wide_head) sync();  // its tiles are dealt to other warps than those that fetched their inputs
   int first = 0;
   do {
     // The end of a unit that the share before began goes out at once: somebody waits for it.
@@ -72,7 +77,16 @@ __device__ __forceinline__ void Consumer<S>::run_matrix(int product, int layer, 
     for (int strip = first * wide; strip < end * wide; ++strip) {
       const int start = (first_unit + (product == kGateUp ? strip / 2 : strip)) * m.chunks;
       float y[2][2] = {};
-      multiply(m.tiles, max(share.begin - start, 0), min(share.end - start, m.chunks), y);
+      const int begin = max(share.begin - start, 0), chunks = min(share.end - start, m.chunks);
+      if constexpr (kBits == 4) {
+        if (wide_head) {
+          multiply<kHeadBits, kHeadChunkTiles / kTeamWarps>(m.tiles, begin, chunks, y);
+        } else {
+          multiply<kBits, kChunkTiles / kTeamWarps>(m.tiles, begin, chunks, y);
+        }
+      } else {
+        multiply<kBits, kChunkTiles / kTeamWarps>(m.tiles, begin, chunks, y);
+      }
       if (lane_ % 4 == 0) {
         float* mine = sums + (strip - first * wide) * (kWarps * 32);
         mine[0] = y[0][0];

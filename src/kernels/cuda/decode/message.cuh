@@ -26,8 +26,11 @@ namespace awq::cuda::fused {
 /// which the host reports, instead of hanging. The limit is some tens of seconds of this kernel's
 /// own time (it stands still while the device serves another program), and thousands of times the
 /// longest wait.
+#ifndef AWQ_SPIN_LIMIT  // a build that tries something may want to fault sooner
+#define AWQ_SPIN_LIMIT (1u << 26)
+#endif
 struct Spin {
-  static constexpr uint32_t kLimit = 1u << 26;
+  static constexpr uint32_t kLimit = AWQ_SPIN_LIMIT;
   uint32_t turns = 0;
   __device__ __forceinline__ void turn(const char* what, int detail = 0) {
     if (++turns > kLimit) lost(what, detail);

@@ -24,6 +24,14 @@ constexpr int kKeyBytes = 16384;
 constexpr int slot_keys(int bits, int head_dim) {
   return (bits < 4 ? kKeyBytes / 2 : kKeyBytes) / (2 * head_dim);
 }
+/// Keys of codes take half as much: twice as many, then their scales, one f32 a key.
+constexpr int kCodeKeys = 2;
+constexpr int key_code_bytes(int bits, int head_dim) {
+  return kCodeKeys * slot_keys(bits, head_dim) * (head_dim + 4);
+}
+
+/// A head of 8 bits behind linears of 4: its chunks are half as many tiles, one a warp.
+constexpr int kHeadBits = 8, kHeadChunkTiles = kTeamWarps;
 
 /// Rows of half-precision weights in a slot: one for each warp at most.
 constexpr int kMostSlotRows = 8;
@@ -36,7 +44,8 @@ struct LayerArgs {
   const uint8_t* codes[kLinears];
   const uint8_t* meta[kLinears];
   const float *attn_norm, *ffn_norm;
-  __half *k, *v;  // caches
+  void *k, *v;  // caches, of half or of codes
+  float *k_scales, *v_scales;  // of codes
 };
 
 /// A matrix as the kernel walks it: strips of `tiles` tiles, cut into `chunks` ring slots.
@@ -56,7 +65,7 @@ struct MatrixArgs {
 
 /// Offsets of the parts of shared memory; the ring is at 0.
 struct Layout {
-  int slot, x, sums_of_rows, facts, squares, rope, query, key, value, best, token, starts,
+  int slot, x, sums_of_rows, facts, squares, rope, query, key, value, added, best, token, starts,
       barriers, total;
 };
 
@@ -65,6 +74,8 @@ struct StepParams {
   int layers, hidden, heads, kv_heads, ffn, vocab;
   float epsilon, score_scale;  // score_scale: attention scale * log2(e)
   bool interleaved;
+  bool key_codes;              // the caches are codes of 8 bits with a scale a key
+  bool wide_head;              // of kHeadBits
   int64_t head_stride;         // of the caches
   MatrixArgs matrix[kProducts];
   const void* embed;

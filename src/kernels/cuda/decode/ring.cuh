@@ -88,6 +88,11 @@ __device__ __forceinline__ int rows_of_slot(const StepParams& p, int head_dim, i
   return count;
 }
 
+/// Past keys of a slot.
+__device__ __forceinline__ int unit_keys(const StepParams& p, int halves) {
+  return p.key_codes ? kCodeKeys * halves : halves;
+}
+
 /// Blocks that share the past keys of a kv head at a position.
 __device__ __forceinline__ int key_splits(const StepParams& p, int position) {
   return max(1, min(p.most_splits, (position + p.split_keys - 1) / p.split_keys));
@@ -130,8 +135,6 @@ class Producer {
   }
 
  private:
-  using Bytes = TileBytes<kBits, kGroups>;
-
   __device__ __forceinline__ void claim() {  // the next slot, once few enough are on their way
     if (p_.in_flight > 0 && issued_ >= p_.in_flight) {
       barrier_wait(ring_.full(oldest_), oldest_.phase, "a copy");
@@ -141,12 +144,14 @@ class Producer {
     barrier_wait(ring_.empty(at_), at_.phase ^ 1, "an empty slot");
   }
 
+  template <int kStripBits, int kTiles>
   __device__ __forceinline__ void feed_strip(const uint8_t* codes, const uint8_t* meta, int tiles,
                                              int strip, int begin, int end) {
+    using Bytes = TileBytes<kStripBits, kGroups>;
 #pragma unroll 1
     for (int chunk = begin; chunk < end; ++chunk) {
-      const int64_t tile = static_cast<int64_t>(strip) * tiles + chunk * kChunkTiles;
-      const int count = min(kChunkTiles, tiles - chunk * kChunkTiles);
+      const int64_t tile = static_cast<int64_t>(strip) * tiles + chunk * kTiles;
+      const int count = min(kTiles, tiles - chunk * kTiles);
       const int code_bytes = count * Bytes::kCodes, meta_bytes = count * Bytes::kMeta;
       claim();
       if (!p_.copies) {
@@ -157,7 +162,7 @@ class Producer {
       barrier_expect(ring_.full(at_), code_bytes + meta_bytes);
       bulk_copy(ring_.slot(at_), codes + tile * Bytes::kCodes, code_bytes, ring_.full(at_),
                      policy_);
-      bulk_copy(ring_.slot(at_) + kChunkTiles * Bytes::kCodes, meta + tile * Bytes::kMeta,
+      bulk_copy(ring_.slot(at_) + kTiles * Bytes::kCodes, meta + tile * Bytes::kMeta,
                      meta_bytes, ring_.full(at_), policy_);
       at_.advance(1, ring_.stages);
     }
@@ -218,29 +223,47 @@ class Producer {
       const LayerArgs& args = p_.layer[product == kHead ? 0 : layer];
       const auto* codes =
           product == kHead ? static_cast<const uint8_t*>(p_.head) : args.codes[linear];
-      feed_strip(codes, product == kHead ? p_.head_meta : args.meta[linear], m.tiles, place,
-                 max(share.begin - first, 0), min(share.end - first, m.chunks));
+      const uint8_t* meta = product == kHead ? p_.head_meta : args.meta[linear];
+      const int begin = max(share.begin - first, 0), end = min(share.end - first, m.chunks);
+      if constexpr (kBits == 4) {
+        if (product == kHead && p_.wide_head) {
+          feed_strip<kHeadBits, kHeadChunkTiles>(codes, meta, m.tiles, place, begin, end);
+          continue;
+        }
+      }
+      feed_strip<kBits, kChunkTiles>(codes, meta, m.tiles, place, begin, end);
     }
   }
 
   // Past keys and values, a slot each in turn.
   __device__ __forceinline__ void feed_keys(int layer, int position) {
     const int splits = key_splits(p_, position), units = p_.kv_heads * splits;
-    const int runs = (position + kUnitKeys - 1) / kUnitKeys;
+    const int unit_size = unit_keys(p_, kUnitKeys);
+    const int runs = (position + unit_size - 1) / unit_size;
 #pragma unroll 1
     for (int unit = blockIdx.x; unit < units; unit += gridDim.x) {
       const int head = unit / splits, part = unit % splits;
 #pragma unroll 1
       for (int run = part * runs / splits; run < (part + 1) * runs / splits; ++run) {
-        const int64_t first = run * kUnitKeys;
-        const int bytes = min(kUnitKeys, position - run * kUnitKeys) * kHeadDim * 2;
+        const int64_t first = run * unit_size;
+        const int count = min(unit_size, position - run * unit_size);
+        const int element = p_.key_codes ? 1 : 2, bytes = count * kHeadDim * element;
+        // Whole 16 bytes: what lies behind the last key's scale is there, and not looked at.
+        const int scale_bytes = p_.key_codes ? (count + 3) / 4 * 16 : 0;
 #pragma unroll 1
         for (int side = 0; side < 2; ++side) {
-          const __half* cache = side == 0 ? p_.layer[layer].k : p_.layer[layer].v;
+          const LayerArgs& args = p_.layer[layer];
+          const auto* cache = static_cast<const uint8_t*>(side == 0 ? args.k : args.v);
           claim();
-          barrier_expect(ring_.full(at_), bytes);
-          bulk_copy(ring_.slot(at_), cache + head * p_.head_stride + first * kHeadDim, bytes,
-                    ring_.full(at_));
+          barrier_expect(ring_.full(at_), bytes + scale_bytes);
+          bulk_copy(ring_.slot(at_), cache + (head * p_.head_stride + first * kHeadDim) * element,
+                    bytes, ring_.full(at_));
+          if (p_.key_codes) {
+            const float* scales = side == 0 ? args.k_scales : args.v_scales;
+            bulk_copy(ring_.slot(at_) + unit_size * kHeadDim,
+                      scales + head * (p_.head_stride / kHeadDim) + first, scale_bytes,
+                      ring_.full(at_));
+          }
           at_.advance(1, ring_.stages);
         }
       }

@@ -52,6 +52,19 @@ std::optional<Codes> codes_of(const PackedWeight* weight) {
   return Codes{16, 1, kind_of(table->dtype)};
 }
 
+// Halves, or codes whose scales can be copied by whole 16 bytes.
+bool takes(const KvView& kv, int64_t head_dim) {
+  if (!aligned(kv.k) || !aligned(kv.v)) return false;
+  if (kv.dtype == DType::f16) return true;
+  return kv.dtype == DType::i8 && aligned(kv.k_scales) && aligned(kv.v_scales) &&
+         kv.head_stride / head_dim % 4 == 0;
+}
+
+// A head that the kernel of these linears knows beside its own width.
+bool is_wide(const QuantTilesCuda& head, const Codes& linears) {
+  return linears.bits == 4 && codes_of(head) == Codes{kHeadBits, linears.groups};
+}
+
 // Nothing where the linears differ or the caches are not this kernel's.
 std::optional<Codes> codes_of(const DecodeSpec& spec) {
   if (spec.layers.empty() || spec.layers.size() > kMaxLayers) return std::nullopt;
@@ -61,13 +74,13 @@ std::optional<Codes> codes_of(const DecodeSpec& spec) {
     for (const PackedWeight* weight : linears_of(layer)) {
       if (codes_of(weight) != codes) return std::nullopt;
     }
-    if (layer.kv.dtype != DType::f16 || !aligned(layer.kv.k) || !aligned(layer.kv.v) ||
+    if (!takes(layer.kv, spec.head_dim) || layer.kv.dtype != spec.layers[0].kv.dtype ||
         layer.kv.head_stride != spec.layers[0].kv.head_stride) {
       return std::nullopt;
     }
   }
   const QuantTilesCuda* head = tiles_of(spec.head);
-  if (head != nullptr && codes_of(*head) != *codes) return std::nullopt;
+  if (head != nullptr && codes_of(*head) != *codes && !is_wide(*head, *codes)) return std::nullopt;
   return codes;
 }
 
@@ -139,6 +152,14 @@ class FusedStep : public DecodeStep {
     return {p_.logits, 1, p_.vocab};
   }
 
+  Matrix step_from(const int32_t* token, int64_t past) override {
+    AWQ_CHECK(past >= 0 && past < capacity_, past, " of ", capacity_);
+    p_.from = token;
+    p_.ids = nullptr;
+    launch(past, 1);
+    return {p_.logits, 1, p_.vocab};
+  }
+
   void greedy(int32_t token, int64_t past, std::span<int32_t> ids) override {
     const auto count = static_cast<int64_t>(ids.size());
     AWQ_CHECK(past >= 0 && past + count <= capacity_, past, " + ", count, " of ", capacity_);
@@ -163,9 +184,11 @@ class FusedStep : public DecodeStep {
     p_.score_scale = spec.attention_scale * 1.44269504f;  // exponents to base 2
     p_.interleaved = spec.pairing == RopePairing::interleaved;
     p_.head_stride = spec.layers[0].kv.head_stride;
+    p_.key_codes = spec.layers[0].kv.dtype == DType::i8;
     p_.copies = tuning.copies;
     p_.linear_kind = codes.kind;
-    const int run = slot_keys(codes.bits, static_cast<int>(spec.head_dim));
+    const int run =
+        slot_keys(codes.bits, static_cast<int>(spec.head_dim)) * (p_.key_codes ? kCodeKeys : 1);
     p_.split_keys = std::max(run, tuning.split_keys);  // no part of a head without a key
     p_.most_splits = std::clamp(blocks_ / p_.kv_heads, 1, 32);
     p_.times = tuning.times;
@@ -175,6 +198,7 @@ class FusedStep : public DecodeStep {
     p_.embed_kind = kind_of(embed.dtype);
     if (const QuantTilesCuda* tiles = tiles_of(spec.head)) {
       p_.head_kind = Table::tiles;
+      p_.wide_head = is_wide(*tiles, codes);
       p_.head = tiles->codes();
       p_.head_meta = tiles->meta();
     } else {
@@ -190,7 +214,8 @@ class FusedStep : public DecodeStep {
       m.inputs = static_cast<int>(inputs[i]);
       m.rows = static_cast<int>(rows[i]);
       m.tiles = static_cast<int>((inputs[i] + kTileInputs - 1) / kTileInputs);
-      m.chunks = (m.tiles + kChunkTiles - 1) / kChunkTiles;
+      const int chunk = i == kHead && p_.wide_head ? kHeadChunkTiles : kChunkTiles;
+      m.chunks = (m.tiles + chunk - 1) / chunk;
       m.rotate = tuning.rotate && i != kHead ? 1 : 0;
       if (codes.bits == 16) m.chunks = 1;  // a share is rows
       const auto chunks = static_cast<uint64_t>(m.chunks);
@@ -214,8 +239,10 @@ class FusedStep : public DecodeStep {
       }
       args.attn_norm = layer.attn_norm;
       args.ffn_norm = layer.ffn_norm;
-      args.k = static_cast<__half*>(layer.kv.k);
-      args.v = static_cast<__half*>(layer.kv.v);
+      args.k = layer.kv.k;
+      args.v = layer.kv.v;
+      args.k_scales = layer.kv.k_scales;
+      args.v_scales = layer.kv.v_scales;
     }
   }
 
@@ -293,6 +320,10 @@ class FusedStep : public DecodeStep {
     } else {
       slot = chunk_code_bytes(codes.bits) + chunk_meta_bytes(codes.bits, codes.groups);
     }
+    if (p_.key_codes) slot = std::max(slot, key_code_bytes(codes.bits, head_dim));
+    if (p_.wide_head) {
+      slot = std::max(slot, kHeadChunkTiles * (512 * kHeadBits + 96 * codes.groups));
+    }
     at.slot = round_up(std::max(slot, p_.head_kind == Table::tiles ? 0 : p_.hidden * 2), 128);
     for (MatrixArgs& m : p_.matrix) {
       m.rows_per_slot = std::min(kMostSlotRows, at.slot / (m.inputs * 2));
@@ -305,6 +336,7 @@ class FusedStep : public DecodeStep {
     at.query = take(kMaxSharedHeads * head_dim * 2);
     at.key = take(head_dim * 2);
     at.value = take(head_dim * 2);
+    at.added = take(2 * head_dim * 4);
     at.best = take(kWarps * 8);
     at.token = take(4);
     at.starts = take(kProducts * (blocks_ + 1) * 4);
@@ -315,7 +347,7 @@ class FusedStep : public DecodeStep {
     p_.in_flight = in_flight < p_.stages ? in_flight : 0;
     const int ring = p_.stages * at.slot;
     for (int* part : {&at.x, &at.sums_of_rows, &at.facts, &at.squares, &at.rope, &at.query,
-                      &at.key, &at.value, &at.best, &at.token, &at.starts, &at.barriers}) {
+                      &at.key, &at.value, &at.added, &at.best, &at.token, &at.starts, &at.barriers}) {
       *part += ring;
     }
     at.total = at.barriers + (2 * p_.stages + 1) * 8;
