@@ -49,9 +49,8 @@ endfunction()
 # What `make test` runs in the sanitized tree: the other tests run whole models and the program.
 add_custom_target(sanitized_programs)
 
-# What every program that tests is compiled with.
-function(awq_test_options program)
-  target_compile_options(${program} PRIVATE ${AWQ_TEST_OPTIONS})
+# Headers of tests: those of GoogleTest's definitions only.
+function(awq_precompile_test program)
   if(AWQ_ONCE AND NOT TARGET awq_test_headers)
     file(WRITE ${CMAKE_BINARY_DIR}/test_headers.cc "int main() {}\n")
     add_executable(awq_test_headers ${CMAKE_BINARY_DIR}/test_headers.cc)
@@ -101,7 +100,8 @@ function(awq_test source)
   target_link_libraries(${program} PRIVATE ${ARGN} GTest::gtest GTest::gtest_main)
   target_compile_definitions(${program} PRIVATE AWQ_SOURCE_DIR="${CMAKE_SOURCE_DIR}"
                                                 AWQ_BINARY_DIR="${CMAKE_BINARY_DIR}")
-  awq_test_options(${program})
+  target_compile_options(${program} PRIVATE ${AWQ_TEST_OPTIONS})
+  awq_precompile_test(${program})
   if(label MATCHES "unit|op|property")
     add_dependencies(sanitized_programs ${program})
   endif()
