@@ -10,8 +10,8 @@
 #include <iterator>
 
 #include "base/progress.h"
+#include "base/terminal_text.h"
 #include "cli/generation_options.h"
-#include "cli/terminal_text.h"
 #include "cli/verb.h"
 
 namespace awq {

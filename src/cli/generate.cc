@@ -2,8 +2,8 @@
 #include "runtime/generate.h"
 
 #include "base/progress.h"
+#include "base/terminal_text.h"
 #include "cli/generation_options.h"
-#include "cli/terminal_text.h"
 #include "cli/verb.h"
 
 namespace awq {
