@@ -249,6 +249,34 @@ TEST_F(MatmulOp, SameBitsForAnyThreadsAndBatch) {
   }
 }
 
+// Whether the integers of x are made once for several weights or for each: mixed groups and floats
+// between them must not get those of another.
+TEST_F(MatmulOp, SeveralProductsOfTheSameInput) {
+  constexpr int64_t kIn = 320;
+  const std::vector<float> dense = data.normal(20 * kIn), bias = data.normal(50);
+  for (const Ops& ops : tables) {
+    std::vector<std::unique_ptr<PackedWeight>> weights;
+    weights.push_back(ops.pack_quant(*device, data.quant_weight(50, kIn, {4, 64, false})));
+    weights.push_back(ops.pack_quant(*device, data.quant_weight(33, kIn, {3, 64, false})));
+    weights.push_back(ops.pack_float(*device, {dense.data(), DType::f32, 20, kIn}));
+    weights.push_back(ops.pack_quant(*device, data.quant_weight(33, kIn, {4, 32, false})));
+    weights.push_back(ops.pack_quant(*device, data.quant_weight(17, kIn, {8, 64, false})));
+    for (const int64_t rows : {1, 8, 9, 40}) {
+      std::vector<float> x = data.normal(rows * kIn);
+      std::vector<std::vector<float>> want, got;
+      std::vector<ProductArgs> products;
+      for (const auto& weight : weights) {
+        const float* added = weight->out == 50 ? bias.data() : nullptr;
+        want.push_back(run(ops, *weight, x, rows, added));
+        got.emplace_back(want.back().size());
+        products.push_back({weight.get(), added, {got.back().data(), rows, weight->out}});
+      }
+      ops.matmuls(*device, {x.data(), rows, kIn}, products);
+      EXPECT_EQ(got, want) << ops.name << ", " << rows << " rows";
+    }
+  }
+}
+
 TEST_F(MatmulOp, StridedRowsAndEmbedding) {
   const std::vector<float> table = data.normal(37 * 24);
   const FloatWeight weight = {table.data(), DType::f32, 37, 24};
