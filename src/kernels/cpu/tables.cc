@@ -63,6 +63,7 @@ Ops make_ops_of(Device& device) {
   ops.int8_kv = true;
   ops.pack_float = pack_float;
   ops.pack_quant = pack_quant;
+  ops.pack_words = pack_words;
   ops.embed = embed;
   ops.matmul = [](Device& d, Matrix x, const PackedWeight& w, const float* bias, Matrix y) {
     const ProductArgs product = {&w, bias, y};
