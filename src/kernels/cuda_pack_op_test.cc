@@ -26,38 +26,6 @@ class CudaPack : public CudaTest {
   }
 };
 
-// [in, out / 8], docs/formats/awq.md.
-std::vector<int32_t> awq_words(const QuantWeight& w) {
-  std::vector<int32_t> words(static_cast<size_t>(w.in * w.out / 8));
-  for (int64_t k = 0; k < w.in; ++k) {
-    for (int64_t c = 0; c < w.out / 8; ++c) {
-      uint32_t word = 0;
-      for (int i = 0; i < 8; ++i) {
-        word |= uint32_t{w.codes[static_cast<size_t>((8 * c + kAwqOrder[i]) * w.in + k)]} << (4 * i);
-      }
-      words[static_cast<size_t>(k * (w.out / 8) + c)] = static_cast<int32_t>(word);
-    }
-  }
-  return words;
-}
-
-// [in * bits / 32, out], docs/formats/gptq.md.
-std::vector<int32_t> gptq_words(const QuantWeight& w) {
-  const int64_t bits = w.format.bits;
-  std::vector<int32_t> words(static_cast<size_t>((w.in * bits + 31) / 32 * w.out));
-  for (int64_t row = 0; row < w.out; ++row) {
-    for (int64_t k = 0; k < w.in; ++k) {
-      for (int64_t b = 0; b < bits; ++b) {
-        const int64_t bit = k * bits + b;
-        const int32_t set = w.codes[static_cast<size_t>(row * w.in + k)] >> b & 1;
-        auto& word = reinterpret_cast<uint32_t&>(words[static_cast<size_t>(bit / 32 * w.out + row)]);
-        word |= static_cast<uint32_t>(set) << (bit % 32);
-      }
-    }
-  }
-  return words;
-}
-
 TEST_F(CudaPack, EqualsTheHostsTiles) {
   TestData data(11);
   for (const int bits : {2, 3, 4, 8}) {

@@ -12,29 +12,70 @@
 
 namespace awq {
 
-/// One block of a sequential decoder with RMS norms, RoPE and a gated feed-forward. Pointers are
-/// device memory and outlive the plan.
-struct DecodeLayer {
-  const float* attn_norm = nullptr;  ///< [hidden]
-  const float* ffn_norm = nullptr;   ///< [hidden]
-  const PackedWeight *q = nullptr, *k = nullptr, *v = nullptr, *o = nullptr;
-  const PackedWeight *gate = nullptr, *up = nullptr, *down = nullptr;
-  KvView kv;  ///< of the one sequence
+/// A norm over `dim` values, of whole rows or of each head by itself.
+struct DecodeNorm {
+  const float* weight = nullptr;  ///< [dim]; null: there is no norm
+  const float* bias = nullptr;    ///< [dim] or null
+  NormKind kind = NormKind::rms;
+  float weight_offset = 0;
+  int64_t dim = 0;
+  bool own_weights = false;  ///< of heads: weight is [heads, dim]
+
+  explicit operator bool() const { return weight != nullptr; }
 };
 
+/// How a layer knows positions and how far back it looks.
+struct DecodeAttention {
+  int64_t rotary_dim = 0;  ///< 0: no RoPE
+  RopePairing pairing = RopePairing::half;
+  float magnitude = 1;                       ///< of cos and sin
+  std::span<const float> inverse_frequency;  ///< host, [rotary_dim / 2]; copied
+  std::span<const float> alibi_slopes;       ///< host, [heads] or empty; copied
+  int64_t window = 0;                        ///< keys a query sees, itself included; 0: all
+};
+
+/// One block. Pointers are device memory and outlive the plan; biases, and norms but those that a plain
+/// decoder has, may be null.
+struct DecodeLayer {
+  DecodeNorm attn_norm, ffn_norm;          ///< [hidden], of the modules' inputs; of a parallel block both
+  DecodeNorm attn_out_norm, ffn_out_norm;  ///< [hidden], of the modules' outputs
+  DecodeNorm q_norm, k_norm;               ///< before RoPE, of heads or of the whole row
+  const PackedWeight *q = nullptr, *k = nullptr, *v = nullptr, *o = nullptr;
+  const PackedWeight *gate = nullptr, *up = nullptr, *down = nullptr;  ///< no gate: down(act(up x))
+  const float *q_bias = nullptr, *k_bias = nullptr, *v_bias = nullptr, *o_bias = nullptr;
+  const float *gate_bias = nullptr, *up_bias = nullptr, *down_bias = nullptr;
+  const float* activation_factor = nullptr;  ///< [ffn]: multiplies what goes into down
+  size_t kind = 0;                           ///< of DecodeSpec::kinds
+  KvView kv;                                 ///< of the one sequence
+};
+
+/// A decoder of attention and feed-forward blocks. The defaults of all but sizes, weights and RoPE are
+/// those of a plain one.
 struct DecodeSpec {
   int64_t hidden = 0, heads = 0, kv_heads = 0, head_dim = 0, ffn = 0, vocab = 0;
   int64_t capacity = 0;  ///< positions of the KV cache
   float epsilon = 1e-5f, attention_scale = 0;
+  float attention_softcap = 0;  ///< c tanh(score / c); 0: none
+  float qkv_clip = 0;           ///< q, k and v are clamped to +-this; 0: none
   Activation activation = Activation::silu;
-  int64_t rotary_dim = 0;
-  RopePairing pairing = RopePairing::half;
-  std::span<const float> inverse_frequency;  ///< host, [rotary_dim / 2]; copied
+  bool parallel = false;        ///< both modules read the block's input
+  float branch_multiplier = 1;  ///< of the modules' outputs
+  std::vector<DecodeAttention> kinds;
   const PackedWeight* embed = nullptr;
+  float embed_multiplier = 1;
+  const PackedWeight* position_table = nullptr;  ///< row position + position_offset is added; or null
+  int64_t position_offset = 0;
+  DecodeNorm embed_norm, final_norm;  ///< [hidden]; either may be absent
   const PackedWeight* head = nullptr;
-  const float* final_norm = nullptr;  ///< [hidden]
+  const float* head_bias = nullptr;  ///< [vocab] or null
+  float logit_multiplier = 1, logit_softcap = 0;  ///< in this order
   std::vector<DecodeLayer> layers;
 };
+
+/// Whether it is a plain decoder, all that many plans know: sequential blocks with RMS norms of their
+/// inputs, a gated feed-forward and linears without biases, RoPE at one set of frequencies, and nothing
+/// else.
+bool is_plain(const DecodeSpec& spec);
 
 /// What the parts of a pass took, all layers together.
 struct PartTime {

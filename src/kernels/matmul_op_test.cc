@@ -249,6 +249,63 @@ TEST_F(MatmulOp, SameBitsForAnyThreadsAndBatch) {
   }
 }
 
+// Whether the integers of x are made once for several weights or for each: mixed groups and floats
+// between them must not get those of another.
+TEST_F(MatmulOp, SeveralProductsOfTheSameInput) {
+  constexpr int64_t kIn = 320;
+  const std::vector<float> dense = data.normal(20 * kIn), bias = data.normal(50);
+  for (const Ops& ops : tables) {
+    std::vector<std::unique_ptr<PackedWeight>> weights;
+    weights.push_back(ops.pack_quant(*device, data.quant_weight(50, kIn, {4, 64, false})));
+    weights.push_back(ops.pack_quant(*device, data.quant_weight(33, kIn, {3, 64, false})));
+    weights.push_back(ops.pack_float(*device, {dense.data(), DType::f32, 20, kIn}));
+    weights.push_back(ops.pack_quant(*device, data.quant_weight(33, kIn, {4, 32, false})));
+    weights.push_back(ops.pack_quant(*device, data.quant_weight(17, kIn, {8, 64, false})));
+    for (const int64_t rows : {1, 8, 9, 40}) {
+      std::vector<float> x = data.normal(rows * kIn);
+      std::vector<std::vector<float>> want, got;
+      std::vector<ProductArgs> products;
+      for (const auto& weight : weights) {
+        const float* added = weight->out == 50 ? bias.data() : nullptr;
+        want.push_back(run(ops, *weight, x, rows, added));
+        got.emplace_back(want.back().size());
+        products.push_back({weight.get(), added, {got.back().data(), rows, weight->out}});
+      }
+      ops.matmuls(*device, {x.data(), rows, kIn}, products);
+      EXPECT_EQ(got, want) << ops.name << ", " << rows << " rows";
+    }
+  }
+}
+
+// Panels made of a checkpoint's words multiply as those of the codes, to the bit.
+TEST_F(MatmulOp, WordsOfCheckpoints) {
+  const auto facts_of = [](QuantWeight weight) {
+    weight.codes.clear();
+    return weight;
+  };
+  for (const int bits : {2, 3, 4, 8}) {
+    for (const int64_t group : {32, 0, 40}) {
+      for (const auto& [out, in] : {std::pair<int64_t, int64_t>{8, 64}, {200, 320}, {152, 1120}}) {
+        const QuantWeight weight = data.quant_weight(out, in, {bits, group, false});
+        const QuantWeight facts = facts_of(weight);
+        const std::vector<int32_t> gptq = gptq_words(weight), awq = awq_words(weight);
+        const std::vector<float> x = data.normal(in);
+        for (const Ops& ops : tables) {
+          const std::vector<float> want = run(ops, *ops.pack_quant(*device, weight), x, 1);
+          const auto by = [&](QuantWords::Order order, const std::vector<int32_t>& words) {
+            const QuantWords of = {order, words.data(), static_cast<int64_t>(words.size())};
+            return run(ops, *ops.pack_words(*device, facts, of), x, 1);
+          };
+          const std::string what = cat(ops.name, " ", format_name(weight.format), " ", out, "x", in);
+          EXPECT_EQ(by(QuantWords::Order::gptq, gptq), want) << what;
+          if (bits != 4) continue;
+          EXPECT_EQ(by(QuantWords::Order::awq, awq), want) << what;
+        }
+      }
+    }
+  }
+}
+
 TEST_F(MatmulOp, StridedRowsAndEmbedding) {
   const std::vector<float> table = data.normal(37 * 24);
   const FloatWeight weight = {table.data(), DType::f32, 37, 24};

@@ -75,6 +75,38 @@ inline std::vector<float> dequantize(const QuantWeight& weight) {
   return values;
 }
 
+/// Words of the codes [in, out / 8], docs/formats/awq.md.
+inline std::vector<int32_t> awq_words(const QuantWeight& w) {
+  std::vector<int32_t> words(static_cast<size_t>(w.in * w.out / 8));
+  for (int64_t k = 0; k < w.in; ++k) {
+    for (int64_t c = 0; c < w.out / 8; ++c) {
+      uint32_t word = 0;
+      for (int i = 0; i < 8; ++i) {
+        word |= uint32_t{w.codes[static_cast<size_t>((8 * c + kAwqOrder[i]) * w.in + k)]} << (4 * i);
+      }
+      words[static_cast<size_t>(k * (w.out / 8) + c)] = static_cast<int32_t>(word);
+    }
+  }
+  return words;
+}
+
+/// Words of the codes [in * bits / 32, out], docs/formats/gptq.md.
+inline std::vector<int32_t> gptq_words(const QuantWeight& w) {
+  const int64_t bits = w.format.bits;
+  std::vector<int32_t> words(static_cast<size_t>((w.in * bits + 31) / 32 * w.out));
+  for (int64_t row = 0; row < w.out; ++row) {
+    for (int64_t k = 0; k < w.in; ++k) {
+      for (int64_t b = 0; b < bits; ++b) {
+        const int64_t bit = k * bits + b;
+        const int32_t set = w.codes[static_cast<size_t>(row * w.in + k)] >> b & 1;
+        auto& word = reinterpret_cast<uint32_t&>(words[static_cast<size_t>(bit / 32 * w.out + row)]);
+        word |= static_cast<uint32_t>(set) << (bit % 32);
+      }
+    }
+  }
+  return words;
+}
+
 /// Largest |a - b| over the largest |b|: an error is small against its own row.
 inline double row_error(const float* a, const float* b, int64_t count) {
   double error = 0, magnitude = 1e-30;

@@ -47,6 +47,13 @@ struct FloatWeight {
   int64_t out = 0, in = 0;
 };
 
+/// One of several products of the same x.
+struct ProductArgs {
+  const PackedWeight* weight = nullptr;
+  const float* bias = nullptr;  ///< [out] or null
+  Matrix y;
+};
+
 class DecodeStep;
 class BatchStep;
 class TokenDraws;
@@ -279,6 +286,8 @@ struct Ops {
                                                uint64_t seed) = nullptr;
 
   // Fused; null when the backend has none.
+  /// matmul of one x with several weights: what they all need of x is made once.
+  void (*matmuls)(Device&, Matrix x, std::span<const ProductArgs> products) = nullptr;
   /// A plan of whole decode steps (kernels/decode_step.h); null entry or null answer: walk the ops.
   std::unique_ptr<DecodeStep> (*plan_decode)(Device&, const DecodeSpec&) = nullptr;
   /// A plan of passes over batches and prompts; null as above.

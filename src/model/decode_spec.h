@@ -8,8 +8,9 @@
 
 namespace awq {
 
-/// Nothing for a decoder that is not a plain one: sequential, RMS norms without offset or bias, RoPE
-/// over whole heads, gated feed-forward, linears without biases. `caches` are the layers' caches.
+/// Nothing for a decoder that DecodeSpec has no words for: mixtures of experts, norms of the residual
+/// sums, projections around the blocks, rotary frequencies that depend on the length. `caches` are the
+/// layers' caches.
 std::optional<DecodeSpec> decode_spec(const Model& model, std::span<const KvView> caches,
                                       int64_t capacity);
 

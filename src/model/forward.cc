@@ -38,8 +38,7 @@ void ffn_module(const Context& context, Matrix normed, Matrix y) {
   const Matrix up = context.scratch(Workspace::kUp, normed.rows);
   if (const auto* gated = std::get_if<GatedFfn>(&ffn)) {
     const Matrix gate = context.scratch(Workspace::kGate, normed.rows);
-    context.linear(Slot::gate, normed, gate);
-    context.linear(Slot::up, normed, up);
+    context.linears(normed, {{Slot::gate, gate}, {Slot::up, up}});
     context.ops.act_mul(context.device, gated->activation, gate, up, up);
   } else {
     context.linear(Slot::up, normed, up);

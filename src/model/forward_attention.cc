@@ -67,9 +67,7 @@ void attention_module(const Context& context, Matrix normed, const Rows& rows, M
   const Matrix k = context.scratch(Workspace::kK, normed.rows);
   const Matrix v = context.scratch(Workspace::kV, normed.rows);
   const Matrix out = context.scratch(Workspace::kAttention, normed.rows);
-  context.linear(Slot::q, normed, q);
-  context.linear(Slot::k, normed, k);
-  context.linear(Slot::v, normed, v);
+  context.linears(normed, {{Slot::q, q}, {Slot::k, k}, {Slot::v, v}});
   if (attention.clip > 0) {
     for (const Matrix& x : {q, k, v}) context.ops.clamp(context.device, x, attention.clip);
   }

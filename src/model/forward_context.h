@@ -1,6 +1,8 @@
 // What the modules of a block share while it runs; forward*.cc only.
 #pragma once
 
+#include <initializer_list>
+
 #include "model/forward.h"
 
 namespace awq {
@@ -21,12 +23,29 @@ struct Context {
     return workspace.matrix(part, rows, workspace_columns(model.arch, part));
   }
 
-  // The one place where a linear of a block is applied.
-  void linear(Slot slot, Matrix x, Matrix y) const {
-    if (observer != nullptr) observer->on_linear_input(layer, slot, x);
-    const LinearWeights& linear = weights.linear(slot);
-    ops.matmul(device, x, *linear.weight, linear.bias.as<float>(), y);
+  struct Output {
+    Slot slot;
+    Matrix y;
+  };
+
+  // The one place where linears of a block are applied: `outputs` of the same x.
+  void linears(Matrix x, std::initializer_list<Output> outputs) const {
+    constexpr size_t kMost = 3;
+    ProductArgs products[kMost];
+    AWQ_CHECK(outputs.size() <= kMost, outputs.size());
+    size_t count = 0;
+    for (const Output& output : outputs) {
+      if (observer != nullptr) observer->on_linear_input(layer, output.slot, x);
+      const LinearWeights& linear = weights.linear(output.slot);
+      products[count++] = {linear.weight.get(), linear.bias.as<float>(), output.y};
+    }
+    if (count > 1 && ops.matmuls != nullptr) return ops.matmuls(device, x, {products, count});
+    for (const ProductArgs& p : std::span(products, count)) {
+      ops.matmul(device, x, *p.weight, p.bias, p.y);
+    }
   }
+
+  void linear(Slot slot, Matrix x, Matrix y) const { linears(x, {{slot, y}}); }
 
   NormArgs norm_args(const Norm& record, Matrix x, Matrix y) const {
     const NormWeights& norm = weights.norm(record.slot);

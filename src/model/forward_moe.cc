@@ -65,8 +65,8 @@ void moe_module(const Context& context, const MoeFfn& moe, Matrix normed, Matrix
     const Matrix up = context.workspace.matrix(Workspace::kUp, count, ffn);
     const Matrix out = context.workspace.matrix(Workspace::kExpert, count, normed.cols);
     context.ops.gather(context.device, normed, tokens, x);
-    context.linear(expert_slot(moe.expert.gate.slot, e), x, gate);
-    context.linear(expert_slot(moe.expert.up.slot, e), x, up);
+    context.linears(x, {{expert_slot(moe.expert.gate.slot, e), gate},
+                        {expert_slot(moe.expert.up.slot, e), up}});
     context.ops.act_mul(context.device, moe.expert.activation, gate, up, up);
     context.linear(expert_slot(moe.expert.down.slot, e), up, out);
     context.ops.scatter_add(context.device, out, tokens,

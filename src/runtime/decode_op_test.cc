@@ -93,6 +93,55 @@ TEST_P(DecodeShapes, GreedyIsStepAndArgmaxAndAllocatesNothing) {
   }
 }
 
+// What blocks may have beside Llama's, in sizes that fill no panel.
+Rope rope_of(const Arch& arch, double theta, int64_t dim) {
+  Rope rope;
+  rope.theta = theta, rope.rotary_dim = dim > 0 ? dim : arch.sizes.head_dim, rope.magnitude = 1.1f;
+  return rope;
+}
+
+void biases_head_norms_and_window(Arch& arch) {
+  Attention& attention = arch.block.attention;
+  attention.q.bias = attention.k.bias = attention.v.bias = true;
+  attention.q_norm = {Slot::q_norm, NormKind::rms, false, 0, Axis::head_dim};
+  attention.k_norm = {Slot::k_norm, NormKind::rms, false, 0, Axis::head_dim};
+  attention.kinds = {{rope_of(arch, 1e4, 0), 0}, {rope_of(arch, 1e6, 8), 100}};
+  attention.kind_of_layer = {0, 1};
+}
+
+void norms_after_modules_and_caps(Arch& arch) {
+  Block& block = arch.block;
+  arch.final_norm->weight_offset = block.attn_norm->weight_offset = block.ffn_norm->weight_offset = 1;
+  block.attn_out_norm = Norm{Slot::attn_out_norm, NormKind::rms, false, 1};
+  block.ffn_out_norm = Norm{Slot::ffn_out_norm, NormKind::rms, false, 1};
+  block.attention.softcap = 5, block.attention.scale = 0.3f;
+  std::get<GatedFfn>(block.ffn).activation = Activation::gelu_tanh;
+  arch.embed_multiplier = 11, arch.logit_softcap = 3, arch.logit_multiplier = 0.5f;
+  block.attention.kinds = {{NoPositions{}, 40}};
+}
+
+void norms_after_attention_only(Arch& arch) {
+  arch.block.attn_norm.reset();
+  arch.block.attn_out_norm = Norm{Slot::attn_out_norm};
+  arch.block.branch_multiplier = 0.7f;
+  arch.block.attention.q_norm = Norm{Slot::q_norm, NormKind::rms, false, 0, Axis::heads};
+  arch.block.attention.k_norm = Norm{Slot::k_norm, NormKind::rms, false, 0, Axis::kv_heads};
+}
+
+void parallel_with_plain_ffn(Arch& arch) {
+  using enum Axis;
+  Block& block = arch.block;
+  block.residual = Residual::parallel_two_norms;
+  for (auto* norm : {&arch.final_norm, &block.attn_norm, &block.ffn_norm}) {
+    (*norm)->kind = NormKind::layer, (*norm)->bias = true;
+  }
+  block.attention.o.bias = true;
+  block.attention.clip = 0.8f;
+  block.attention.kinds = {{Alibi{}, 0}};
+  block.branch_multiplier = 1.3f;
+  block.ffn = PlainFfn{Activation::gelu, {Slot::up, ffn, embed, true}, {Slot::down, embed, ffn, true}};
+}
+
 // Sizes: layers, hidden, heads, kv_heads, head_dim, ffn, vocab, context.
 INSTANTIATE_TEST_SUITE_P(
     Shapes, DecodeShapes,
@@ -104,7 +153,17 @@ INSTANTIATE_TEST_SUITE_P(
                     DecoderShape{"int8", {2, 160, 2, 2, 80, 200, 90, 1024}, 0, DType::u8,
                                  RopePairing::half, 8},
                     DecoderShape{"halves", {2, 96, 4, 4, 24, 104, 61, 1024}, 32, DType::f16,
-                                 RopePairing::half, 16}),
+                                 RopePairing::half, 16},
+                    DecoderShape{"biases_head_norms_and_window", {2, 120, 6, 2, 20, 152, 77, 1024}, 64,
+                                 DType::bf16, RopePairing::half, 4, biases_head_norms_and_window},
+                    DecoderShape{"norms_after_modules_and_caps", {3, 120, 6, 3, 24, 136, 77, 1024}, 32,
+                                 DType::f16, RopePairing::half, 8, norms_after_modules_and_caps},
+                    DecoderShape{"norms_after_attention_only", {3, 72, 5, 1, 16, 56, 51, 1024}, 0,
+                                 DType::f16, RopePairing::half, 4, norms_after_attention_only},
+                    DecoderShape{"parallel_with_plain_ffn", {2, 104, 3, 3, 40, 200, 45, 1024}, 64,
+                                 DType::u8, RopePairing::half, 4, parallel_with_plain_ffn},
+                    DecoderShape{"parallel_floats", {2, 104, 3, 3, 40, 200, 45, 1024}, 64,
+                                 DType::bf16, RopePairing::half, 16, parallel_with_plain_ffn}),
     [](const auto& shape) { return shape.param.name; });
 
 }  // namespace

@@ -18,6 +18,7 @@ struct DecoderShape {
   RopePairing pairing = RopePairing::half;
   int bits = 4;  // 16: halves of the type of the head
   int head_bits = 0;  // of a head like the linears; 0: as many as they have
+  void (*rewire)(Arch&) = nullptr;  // what is not as in Llama's block
 };
 
 inline Model shaped_model(const DecoderShape& shape, const Ops& ops) {
@@ -29,6 +30,7 @@ inline Model shaped_model(const DecoderShape& shape, const Ops& ops) {
   rope.pairing = shape.pairing;
   model.arch.block.attention.kinds = {{rope}};
   model.arch.tied_head = false;
+  if (shape.rewire != nullptr) shape.rewire(model.arch);
   model.ops = ops;
   prepare_tables(model);
   const Sizes& sizes = shape.sizes;
@@ -46,8 +48,12 @@ inline Model shaped_model(const DecoderShape& shape, const Ops& ops) {
     if (bits == 16) return table(shape.head, 2 / std::sqrt(static_cast<float>(in)), out, in);
     return random_packed_weight(ops, QuantFormat{bits, shape.group, false}, out, in, ++seed);
   };
-  const auto norm = [&] {
-    return upload_floats(*ops.device, random.values(sizes.hidden, 0.3f, 1));
+  const auto norm = [&](const Norm& record) {
+    const int64_t size = norm_size(model.arch, record);
+    NormWeights made;
+    made.weight = upload_floats(*ops.device, random.values(size, 0.3f, 1 - record.weight_offset));
+    if (record.bias) made.bias = upload_floats(*ops.device, random.values(size, 0.3f));
+    return made;
   };
   model.embed.weight = table(DType::f16, 1, sizes.vocab, sizes.hidden);
   model.lm_head.weight = shape.head == DType::u8
@@ -55,13 +61,15 @@ inline Model shaped_model(const DecoderShape& shape, const Ops& ops) {
                                       shape.head_bits > 0 ? shape.head_bits : shape.bits)
                              : table(shape.head, 2 / std::sqrt(static_cast<float>(sizes.hidden)),
                                      sizes.vocab, sizes.hidden);
-  model.final_norm.weight = norm();
+  model.final_norm = norm(*model.arch.final_norm);
   for (int64_t layer = 0; layer < sizes.layers; ++layer) {
     BlockWeights block;
-    for (const Norm& n : block_norms(model.arch.block)) block.norm(n.slot).weight = norm();
+    for (const Norm& n : block_norms(model.arch.block)) block.norm(n.slot) = norm(n);
     for (const Linear& linear : block_linears(model.arch.block)) {
       const Shape dims = linear_shape(model.arch, linear);
       block.linear(linear.slot).weight = packed(dims[0], dims[1], shape.bits);
+      if (!linear.bias) continue;
+      block.linear(linear.slot).bias = upload_floats(*ops.device, random.values(dims[0], 0.3f));
     }
     model.blocks.push_back(std::move(block));
   }

@@ -5,7 +5,9 @@
 //
 // and one of the head. Panels of weights are cut among the threads by bytes, once for all tokens, so that
 // each reads its own memory; norms and codes of a row are cheaper than a barrier, so every thread makes
-// its own. The kernels and their order are those of the op-by-op walk: the same bits come out.
+// its own. A parallel block leaves attention's output for down to add; where a module's output has a norm of
+// its own, the phase behind makes it and adds it. The kernels and their order are those of the op-by-op
+// walk: the same bits come out.
 #pragma once
 
 #include "kernels/cpu/kernel_table.h"

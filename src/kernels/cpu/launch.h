@@ -7,8 +7,8 @@
 
 namespace awq::cpu {
 
-void matmul(const KernelTable& kernels, Device& device, Matrix x, const PackedWeight& w,
-            const float* bias, Matrix y);
+/// Inputs of quantized weights are rounded once for all that take the same integers.
+void matmuls(const KernelTable& kernels, Device& device, Matrix x, std::span<const ProductArgs> products);
 
 void attention(const KernelTable& kernels, Device& device, const AttentionArgs& args);
 void kv_append(const KernelTable& kernels, Device& device, const KvAppendArgs& args);

@@ -7,8 +7,8 @@
 #include "kernels/check_shapes.h"
 #include "kernels/cpu/int_rows.h"
 #include "kernels/cpu/launch.h"
+#include "kernels/cpu/row_product.h"
 #include "kernels/cpu/scratch.h"
-#include "kernels/cpu/weights.h"
 
 namespace awq::cpu {
 namespace {
@@ -121,13 +121,12 @@ IntRows quantize_rows(const KernelTable& kernels, Device& device, Matrix x, cons
   return rows;
 }
 
-void quant_vectors(const KernelTable& kernels, Device& device, Matrix x, const QuantPanels& w,
-                   const float* bias, Matrix y) {
+void quant_vectors(const KernelTable& kernels, Device& device, const IntRows& rows,
+                   const QuantPanels& w, const float* bias, Matrix y) {
   const BlockList blocks = w.blocks();
-  const IntRows rows = quantize_rows(kernels, device, x, blocks);
   stream_panels(device, w, [&](int64_t p) {
     alignas(64) float sums[kVectorRows * kPanel];
-    kernels.quant_vector[w.format](w.panel(p), blocks, rows, static_cast<int>(x.rows), sums);
+    kernels.quant_vector[w.format](w.panel(p), blocks, rows, static_cast<int>(y.rows), sums);
     store_sums(sums, kPanel, p * kPanel, bias, y);
   });
 }
@@ -139,11 +138,10 @@ int32_t end_of_depth(const BlockList& blocks, int32_t first) {
   return end;
 }
 
-void quant_matrix(const KernelTable& kernels, Device& device, Matrix x, const QuantPanels& w,
-                  const float* bias, Matrix y) {
+void quant_matrix(const KernelTable& kernels, Device& device, const IntRows& all,
+                  const QuantPanels& w, const float* bias, Matrix y) {
   const BlockList blocks = w.blocks();
-  const IntRows all = quantize_rows(kernels, device, x, blocks);
-  for_tiles(kernels, device, w, x.rows, all.stride, [&](int64_t first, int64_t panels, int64_t row,
+  for_tiles(kernels, device, w, y.rows, all.stride, [&](int64_t first, int64_t panels, int64_t row,
                                                         int64_t rows) {
     const int64_t lanes = panels * kPanel, tile_rows = kernels.tile_tokens;
     auto* weights = scratch_of<int32_t>(Scratch::weights, kDepth / 4 * kMaxLanes);
@@ -176,18 +174,26 @@ void quant_matrix(const KernelTable& kernels, Device& device, Matrix x, const Qu
 
 }  // namespace
 
-void matmul(const KernelTable& kernels, Device& device, Matrix x, const PackedWeight& w,
-            const float* bias, Matrix y) {
-  check_matmul(x, w, y);
+void matmuls(const KernelTable& kernels, Device& device, Matrix x,
+             std::span<const ProductArgs> products) {
+  for (const ProductArgs& p : products) check_matmul(x, *p.weight, p.y);
   if (x.rows == 0) return;
-  const auto& weight = static_cast<const CpuWeight&>(w);
   const bool few = x.rows <= kVectorRows;
-  if (weight.quantized) {
+  const CpuWeight* rounded_for = nullptr;
+  IntRows rows = {};
+  for (const ProductArgs& p : products) {
+    const auto& weight = static_cast<const CpuWeight&>(*p.weight);
+    if (!weight.quantized) {
+      const auto& panels = static_cast<const FloatPanels&>(weight);
+      (few ? float_vectors : float_matrix)(kernels, device, x, panels, p.bias, p.y);
+      continue;
+    }
     const auto& quant = static_cast<const QuantPanels&>(weight);
-    (few ? quant_vectors : quant_matrix)(kernels, device, x, quant, bias, y);
-  } else {
-    const auto& panels = static_cast<const FloatPanels&>(weight);
-    (few ? float_vectors : float_matrix)(kernels, device, x, panels, bias, y);
+    if (rounded_for == nullptr || !same_operand(*rounded_for, weight)) {
+      rows = quantize_rows(kernels, device, x, quant.blocks());
+      rounded_for = &weight;
+    }
+    (few ? quant_vectors : quant_matrix)(kernels, device, rows, quant, p.bias, p.y);
   }
 }
 

@@ -64,9 +64,14 @@ Ops make_ops_of(Device& device) {
   ops.int8_kv = true;
   ops.pack_float = pack_float;
   ops.pack_quant = pack_quant;
+  ops.pack_words = pack_words;
   ops.embed = embed;
   ops.matmul = [](Device& d, Matrix x, const PackedWeight& w, const float* bias, Matrix y) {
-    matmul(with_planes<kT, kPlanes>(), d, x, w, bias, y);
+    const ProductArgs product = {&w, bias, y};
+    matmuls(with_planes<kT, kPlanes>(), d, x, {&product, 1});
+  };
+  ops.matmuls = [](Device& d, Matrix x, std::span<const ProductArgs> products) {
+    matmuls(with_planes<kT, kPlanes>(), d, x, products);
   };
   ops.kv_append = [](Device& d, const KvAppendArgs& args) { kv_append(kT, d, args); };
   ops.attention = [](Device& d, const AttentionArgs& args) { attention(kT, d, args); };

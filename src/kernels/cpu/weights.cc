@@ -9,16 +9,6 @@
 namespace awq::cpu {
 namespace {
 
-constexpr size_t kLine = 64;
-constexpr int kQuads = kUnit / 4;
-
-size_t round_up(size_t value, size_t to) { return (value + to - 1) / to * to; }
-
-size_t unit_bytes(CodeFormat format) {
-  constexpr size_t kBytes[kCodeFormats] = {64, 96, 128, 256};
-  return kBytes[format];
-}
-
 template <class T>
 void pack_panel(const T* from, int64_t rows, int64_t in, T* to) {
   for (int64_t k = 0; k < in; ++k) {
@@ -35,74 +25,6 @@ void pack_panels(Device& device, const FloatWeight& weight, FloatPanels& packed)
                  weight.in, packed.data.as<T>() + p * kPanel * weight.in);
     }
   });
-}
-
-// The bits of one row in a unit: 16 codes to where cpu/isa/quant_product.inc expects them. A byte of
-// a word holds one input of one quad (8 bits), of two (4 bits) or of all four (2 bits).
-void pack_unit_row(CodeFormat format, const uint8_t* codes, int row, std::byte* unit) {
-  const int bits = format == kInt8 ? 8 : format == kInt4 ? 4 : 2;  // of the main plane
-  const int quads_per_word = 8 / bits;
-  const auto mask = static_cast<uint8_t>((1 << bits) - 1);
-  for (int word = 0; word < kQuads / quads_per_word; ++word) {
-    for (int i = 0; i < 4; ++i) {
-      unsigned packed = 0;
-      for (int q = 0; q < quads_per_word; ++q) {
-        packed |= static_cast<unsigned>(codes[4 * (word * quads_per_word + q) + i] & mask) << (bits * q);
-      }
-      unit[static_cast<size_t>(word) * kLine + static_cast<size_t>(row * 4 + i)] =
-          static_cast<std::byte>(packed);
-    }
-  }
-  if (format != kInt3) return;
-  for (int i = 0; i < 4; ++i) {  // rows 0-7 in the low halves of bytes, rows 8-15 in the high ones
-    unsigned top = 0;
-    for (int q = 0; q < kQuads; ++q) top |= static_cast<unsigned>(codes[4 * q + i] >> 2 & 1) << q;
-    unit[kLine + static_cast<size_t>(row % 8 * 4 + i)] |= static_cast<std::byte>(top << (row / 8 * 4));
-  }
-}
-
-// Cuts each group into blocks of at most kMaxBlock inputs.
-void cut_blocks(const QuantWeight& weight, QuantPanels& packed) {
-  const int64_t group = weight.format.group_size(weight.in);
-  int32_t unit = 0;
-  for (int64_t start = 0; start < weight.in; start += group) {
-    const int64_t end = std::min(start + group, weight.in);
-    for (int64_t at = start; at < end; at += kMaxBlock) {
-      const auto length = static_cast<int32_t>(std::min<int64_t>(kMaxBlock, end - at));
-      packed.begin.push_back(static_cast<int32_t>(at));
-      packed.length.push_back(length);
-      packed.unit.push_back(unit);
-      unit += (length + kUnit - 1) / kUnit;
-    }
-  }
-  packed.unit.push_back(unit);
-}
-
-void pack_quant_panel(const QuantWeight& weight, const QuantPanels& packed, int64_t p,
-                      std::byte* to) {
-  std::memset(to, 0, packed.panel_bytes);
-  const int64_t group = weight.format.group_size(weight.in), groups = weight.groups();
-  const int64_t rows = std::min<int64_t>(kPanel, weight.out - p * kPanel);
-  auto* scales = reinterpret_cast<uint16_t*>(to);
-  auto* zeros = reinterpret_cast<uint8_t*>(to + packed.zeros_at);
-  const size_t size = unit_bytes(packed.format);
-  for (size_t b = 0; b < packed.begin.size(); ++b) {
-    for (int64_t r = 0; r < rows; ++r) {
-      const int64_t row = p * kPanel + r;
-      const auto cell = static_cast<size_t>(row * groups + packed.begin[b] / group);
-      const size_t lane = b * kPanel + static_cast<size_t>(r);
-      scales[lane] = weight.scales[cell];
-      zeros[lane] = weight.zeros[cell];
-      const uint8_t* codes = weight.codes.data() + row * weight.in + packed.begin[b];
-      for (int32_t u = packed.unit[b]; u < packed.unit[b + 1]; ++u) {
-        const int32_t offset = (u - packed.unit[b]) * kUnit;
-        uint8_t padded[kUnit] = {};
-        std::copy_n(codes + offset, std::min(kUnit, packed.length[b] - offset), padded);
-        pack_unit_row(packed.format, padded, static_cast<int>(r),
-                      to + packed.codes_at + static_cast<size_t>(u) * size);
-      }
-    }
-  }
 }
 
 float element_value(const FloatPanels& table, const std::byte* at) {
@@ -143,30 +65,6 @@ std::unique_ptr<PackedWeight> pack_float(Device& device, const FloatWeight& weig
   } else {
     pack_panels<uint16_t>(device, weight, *packed);
   }
-  return packed;
-}
-
-std::unique_ptr<PackedWeight> pack_quant(Device& device, const QuantWeight& weight) {
-  check_quant_weight(weight);
-  auto packed = std::make_unique<QuantPanels>();
-  packed->out = weight.out, packed->in = weight.in;
-  const int bits = weight.format.bits;
-  packed->format = bits == 2 ? kInt2 : bits == 3 ? kInt3 : bits == 4 ? kInt4 : kInt8;
-  cut_blocks(weight, *packed);
-  const size_t cells = packed->begin.size() * kPanel;
-  packed->zeros_at = cells * 2;
-  packed->codes_at = round_up(cells * 3, kLine);
-  packed->panel_bytes = round_up(
-      packed->codes_at + static_cast<size_t>(packed->unit.back()) * unit_bytes(packed->format),
-      kLine);
-  packed->bytes = static_cast<uint64_t>(packed->panels()) * packed->panel_bytes;
-  packed->data = Buffer(packed->bytes);
-  device.pool().parallel_for(packed->panels(), 4, [&](int64_t begin, int64_t end) {
-    for (int64_t p = begin; p < end; ++p) {
-      pack_quant_panel(weight, *packed, p,
-                       packed->data.data() + static_cast<size_t>(p) * packed->panel_bytes);
-    }
-  });
   return packed;
 }
 

@@ -41,6 +41,8 @@ class QuantPanels : public CpuWeight {
 
 std::unique_ptr<PackedWeight> pack_float(Device& device, const FloatWeight& weight);
 std::unique_ptr<PackedWeight> pack_quant(Device& device, const QuantWeight& weight);
+std::unique_ptr<PackedWeight> pack_words(Device& device, const QuantWeight& facts,
+                                         const QuantWords& words);
 void embed(Device& device, std::span<const int32_t> ids, const PackedWeight& table, Matrix y);
 
 }  // namespace awq::cpu

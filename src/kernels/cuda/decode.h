@@ -23,7 +23,7 @@ struct DecodeTuning {
   long long* times = nullptr;  ///< device [layers * 5 + 1][4][blocks] or null: clocks
 };
 
-/// Null unless every linear of the blocks is a table of halves, or in tiles of one width with the
+/// Null unless the decoder is plain, every linear of the blocks is a table of halves, or in tiles of one width with the
 /// same groups per tile (INT4; INT2, INT3 and INT8 with heads of 128 and groups from 64 on), the caches are f16 or i8 (of a
 /// capacity that is a multiple of 4), heads are 64 or 128 wide and rotated whole, at most 8 query heads share a kv head, the activation is SiLU,
 /// the embedding is a float table and the head a half table, tiles like the rest or,

@@ -100,9 +100,9 @@ class GraphStep : public DecodeStep {
       : device_(device), spec_(spec), state_(device, sizeof(State)),
         parts_(device, kArgmaxBlocks * sizeof(Best)),
         answers_(device, static_cast<size_t>(spec.capacity) * sizeof(int32_t)),
-        frequency_(device, spec.inverse_frequency.size_bytes()) {
-    device.upload(frequency_.data(), spec.inverse_frequency.data(), frequency_.size());
-    spec_.inverse_frequency = {};
+        frequency_(device, spec.kinds[0].inverse_frequency.size_bytes()) {
+    device.upload(frequency_.data(), spec.kinds[0].inverse_frequency.data(), frequency_.size());
+    spec_.kinds[0].inverse_frequency = {};
     const int64_t heads = spec.heads * spec.head_dim, kv = spec.kv_heads * spec.head_dim;
     const int64_t sizes[] = {spec.hidden, spec.hidden, spec.hidden, heads, kv, kv, heads, spec.ffn,
                              spec.ffn, spec.vocab};
@@ -250,8 +250,8 @@ class GraphStep : public DecodeStep {
   void rotate(const DecodeLayer& layer) {
     const RopeAppend r{row(kQ).data, row(kK).data, row(kV).data, frequency_.as<float>(),
                        static_cast<int>(spec_.heads), static_cast<int>(spec_.kv_heads),
-                       static_cast<int>(spec_.head_dim), static_cast<int>(spec_.rotary_dim / 2),
-                       spec_.pairing == RopePairing::interleaved, layer.kv, state_.as<State>()};
+                       static_cast<int>(spec_.head_dim), static_cast<int>(spec_.kinds[0].rotary_dim / 2),
+                       spec_.kinds[0].pairing == RopePairing::interleaved, layer.kv, state_.as<State>()};
     const auto blocks = static_cast<unsigned>(spec_.heads + 2 * spec_.kv_heads);
     if (layer.kv.dtype == DType::f16) {
       rope_append<__half><<<blocks, 64, 0, device_.stream()>>>(r);
@@ -273,17 +273,17 @@ class GraphStep : public DecodeStep {
       pending = true;
     };
     for (const DecodeLayer& layer : spec_.layers) {
-      normed(layer.attn_norm);
+      normed(layer.attn_norm.weight);
       products({layer.q, layer.k, layer.v}, kNormed, {kQ, kK, kV});
       rotate(layer);
       step_attention(device_, attention_of(layer, captured), most);
       product(layer.o, kAttention, kBranch);
-      normed(layer.ffn_norm);
+      normed(layer.ffn_norm.weight);
       products({layer.gate, layer.up}, kNormed, {kGate, kUp});
       act_mul(device_, spec_.activation, row(kGate), row(kUp), row(kUp));
       product(layer.down, kUp, kBranch);
     }
-    normed(spec_.final_norm);
+    normed(spec_.final_norm.weight);
     product(spec_.head, kNormed, kLogits);
     part_argmax<<<kArgmaxBlocks, 256, 0, device_.stream()>>>(row(kLogits).data, spec_.vocab,
                                                              parts_.as<Best>());
@@ -306,6 +306,7 @@ bool capturable(const PackedWeight* weight) {
 }  // namespace
 
 std::unique_ptr<DecodeStep> plan_decode(Device& device, const DecodeSpec& spec) {
+  if (!is_plain(spec)) return nullptr;
   if (auto step = plan_fused_decode(device, spec)) return step;
   if (spec.head_dim > 256 || spec.layers.empty() || !capturable(spec.head) ||
       static_cast<const CudaWeight*>(spec.embed)->kind != CudaWeight::Kind::floats) {

@@ -114,7 +114,7 @@ bool FewRows::reserve(int64_t rows) {
 void FewRows::begin(Matrix x) const {
   const DecodeLayer& first = spec_.layers.front();
   const int share = few_weights(device_, qkv_of(first), x.rows).share_tiles * static_cast<int>(kTileInputs);
-  const Begin b{x, first.attn_norm, normed(), share, 1, squares(), attn_power()};
+  const Begin b{x, first.attn_norm.weight, normed(), share, 1, squares(), attn_power()};
   launch(device_, "a norm", begin_kernel, static_cast<unsigned>(x.rows), 256, 0, b);
 }
 
@@ -142,7 +142,7 @@ int FewRows::clusters_of(const PackedWeight* weight, int64_t rows) const {
 void FewRows::o(size_t l, Matrix x) const {
   const DecodeLayer& layer = spec_.layers[l];
   FewArgs a = args(std::array{layer.o}, gate_up_of(layer), FewEnd::residual, wide(), x.rows);
-  add_residual(a, x, layer.ffn_norm, ffn_power());
+  add_residual(a, x, layer.ffn_norm.weight, ffn_power());
   run(*layer.o, a);
 }
 
@@ -160,7 +160,7 @@ void FewRows::down(size_t l, Matrix x) const {
   // Behind the last block nobody reads the next inputs.
   const DecodeLayer& next = spec_.layers[std::min(l + 1, spec_.layers.size() - 1)];
   FewArgs a = args(std::array{layer.down}, qkv_of(next), FewEnd::residual, wide(), x.rows);
-  add_residual(a, x, next.attn_norm, attn_power());
+  add_residual(a, x, next.attn_norm.weight, attn_power());
   run(*layer.down, a);
 }
 

@@ -20,9 +20,13 @@ namespace {
 class Plan : public BatchStep {
  public:
   Plan(CudaDevice& device, const DecodeSpec& spec)
-      : device_(device), spec_(spec), few_(device, spec_), marks_(device), frequency_(device, spec.inverse_frequency.size_bytes()) {
-    device.upload(frequency_.data(), spec.inverse_frequency.data(), frequency_.size());
-    spec_.inverse_frequency = {};
+      : device_(device),
+        spec_(spec),
+        few_(device, spec_),
+        marks_(device),
+        frequency_(device, spec.kinds[0].inverse_frequency.size_bytes()) {
+    device.upload(frequency_.data(), spec.kinds[0].inverse_frequency.data(), frequency_.size());
+    spec_.kinds[0].inverse_frequency = {};
   }
 
   ~Plan() override { forget(); }
@@ -283,8 +287,8 @@ class Plan : public BatchStep {
     a.heads = static_cast<int>(spec_.heads);
     a.kv_heads = static_cast<int>(spec_.kv_heads);
     a.head_dim = static_cast<int>(spec_.head_dim);
-    a.half = static_cast<int>(spec_.rotary_dim / 2);
-    a.interleaved = spec_.pairing == RopePairing::interleaved;
+    a.half = static_cast<int>(spec_.kinds[0].rotary_dim / 2);
+    a.interleaved = spec_.kinds[0].pairing == RopePairing::interleaved;
     a.dtype = cache_dtype_;
     a.scale = spec_.attention_scale;
     a.splits = most > 0 ? choose_splits(device_, rows, spec_.kv_heads, most) : 1;
@@ -304,7 +308,7 @@ class Plan : public BatchStep {
     }
     Product head = plan_product(device_, {&spec_.head, 1}, sequences);
     head.inputs.data = inputs_.data();
-    norm(device_, x(sequences), few ? nullptr : branch(sequences).data, spec_.final_norm,
+    norm(device_, x(sequences), few ? nullptr : branch(sequences).data, spec_.final_norm.weight,
          spec_.epsilon, head.inputs);
     marks_.add("norm", 0);
     const Matrix logits(logits_.as<float>(), sequences, spec_.vocab);
@@ -348,7 +352,7 @@ class Plan : public BatchStep {
       auto products = products_of(layer, rows);
       for (Product& p : products) p.inputs.data = inputs_.data();
       auto& [qkv, o, gate_up, down] = products;
-      norm(device_, x(rows), l == 0 ? nullptr : branch(rows).data, layer.attn_norm, spec_.epsilon,
+      norm(device_, x(rows), l == 0 ? nullptr : branch(rows).data, layer.attn_norm.weight, spec_.epsilon,
            qkv.inputs);
       marks_.add("norm", 0);
       multiply(device_, qkv, std::array{attention.q, attention.k, attention.v});
@@ -364,7 +368,7 @@ class Plan : public BatchStep {
       const Matrix to = branch(rows);
       multiply(device_, o, {&to, 1});
       marks_.add("o", bytes_of(o));
-      norm(device_, x(rows), to.data, layer.ffn_norm, spec_.epsilon, gate_up.inputs);
+      norm(device_, x(rows), to.data, layer.ffn_norm.weight, spec_.epsilon, gate_up.inputs);
       marks_.add("norm", 0);
       multiply(device_, gate_up, std::array{gate, up});
       marks_.add("gate, up", bytes_of(gate_up));
@@ -427,7 +431,7 @@ class Plan : public BatchStep {
 };
 
 bool fits(const DecodeSpec& spec) {
-  if (spec.layers.empty() || !can_attend(spec.heads, spec.kv_heads, spec.head_dim) ||
+  if (!is_plain(spec) || spec.layers.empty() || !can_attend(spec.heads, spec.kv_heads, spec.head_dim) ||
       spec.hidden % 8 != 0 || spec.hidden > kMostNormed || spec.ffn % 8 != 0) {
     return false;
   }

@@ -9,8 +9,8 @@
 
 namespace awq::cuda {
 
-/// Null unless heads are 64 or 128 wide with at most 8 query heads for a kv head, the embedding is a
-/// float table, and every linear has tiles or is a float table.
+/// Null unless the decoder is plain, heads are 64 or 128 wide with at most 8 query heads for a kv head, the
+/// embedding is a float table, and every linear has tiles or is a float table.
 std::unique_ptr<BatchStep> plan_batch(Device& device, const DecodeSpec& spec);
 
 }  // namespace awq::cuda

@@ -104,8 +104,8 @@ bool fits(const DecodeSpec& spec) {
   const FloatWeightCuda* head = table_of(spec.head);
   const bool head_known =
       tiles_of(spec.head) != nullptr || (head != nullptr && head->dtype != DType::f32);
-  return embed != nullptr && head_known && (spec.head_dim == 64 || spec.head_dim == 128) &&
-         spec.rotary_dim == spec.head_dim && spec.activation == Activation::silu &&
+  return is_plain(spec) && embed != nullptr && head_known && (spec.head_dim == 64 || spec.head_dim == 128) &&
+         spec.kinds[0].rotary_dim == spec.head_dim && spec.activation == Activation::silu &&
          spec.kv_heads > 0 && spec.heads % spec.kv_heads == 0 &&
          spec.heads / spec.kv_heads <= kMaxSharedHeads && spec.hidden % 8 == 0 &&
          spec.ffn % 8 == 0 && spec.vocab < (1 << 29) &&
@@ -182,7 +182,7 @@ class FusedStep : public DecodeStep {
     p_.vocab = static_cast<int>(spec.vocab);
     p_.epsilon = spec.epsilon;
     p_.score_scale = spec.attention_scale * 1.44269504f;  // exponents to base 2
-    p_.interleaved = spec.pairing == RopePairing::interleaved;
+    p_.interleaved = spec.kinds[0].pairing == RopePairing::interleaved;
     p_.head_stride = spec.layers[0].kv.head_stride;
     p_.key_codes = spec.layers[0].kv.dtype == DType::i8;
     p_.copies = tuning.copies;
@@ -192,7 +192,7 @@ class FusedStep : public DecodeStep {
     p_.split_keys = std::max(run, tuning.split_keys);  // no part of a head without a key
     p_.most_splits = std::clamp(blocks_ / p_.kv_heads, 1, 32);
     p_.times = tuning.times;
-    p_.final_norm = spec.final_norm;
+    p_.final_norm = spec.final_norm.weight;
     const FloatWeightCuda& embed = *table_of(spec.embed);
     p_.embed = embed.data();
     p_.embed_kind = kind_of(embed.dtype);
@@ -237,8 +237,8 @@ class FusedStep : public DecodeStep {
           args.codes[i] = static_cast<const uint8_t*>(table_of(weight)->data());
         }
       }
-      args.attn_norm = layer.attn_norm;
-      args.ffn_norm = layer.ffn_norm;
+      args.attn_norm = layer.attn_norm.weight;
+      args.ffn_norm = layer.ffn_norm.weight;
       args.k = layer.kv.k;
       args.v = layer.kv.v;
       args.k_scales = layer.kv.k_scales;
@@ -293,8 +293,8 @@ class FusedStep : public DecodeStep {
     logits_ = DeviceBuffer(device_, static_cast<size_t>(spec.vocab) * sizeof(float));
     p_.logits = logits_.as<float>();
     ids_ = DeviceBuffer(device_, static_cast<size_t>(spec.capacity) * sizeof(int32_t));
-    frequency_ = DeviceBuffer(device_, spec.inverse_frequency.size_bytes());
-    device_.upload(frequency_.data(), spec.inverse_frequency.data(), frequency_.size());
+    frequency_ = DeviceBuffer(device_, spec.kinds[0].inverse_frequency.size_bytes());
+    device_.upload(frequency_.data(), spec.kinds[0].inverse_frequency.data(), frequency_.size());
     p_.frequency = frequency_.as<float>();
   }
 

@@ -1,0 +1,250 @@
+// Quantized weights to panels: from codes, or from the words of a checkpoint without a copy of the codes
+// in between. What every source gives are quads, four inputs of a row in the bytes of a word, which is what
+// a lane of a panel holds.
+#include <algorithm>
+#include <cstring>
+
+#include "kernels/check_shapes.h"
+#include "kernels/cpu/weights.h"
+
+namespace awq::cpu {
+namespace {
+
+constexpr size_t kLine = 64;
+constexpr int kQuads = kUnit / 4;
+constexpr int64_t kStripPanels = 8;  // a line of AWQ's words holds the rows of as many
+
+size_t round_up(size_t value, size_t to) { return (value + to - 1) / to * to; }
+
+size_t unit_bytes(CodeFormat format) {
+  constexpr size_t kBytes[kCodeFormats] = {64, 96, 128, 256};
+  return kBytes[format];
+}
+
+/// [quad][row]: byte i of a word is the code of input 4 quad + i, 0 past the end.
+using UnitQuads = uint32_t[kQuads][kPanel];
+
+// The first `count` bytes of a word.
+uint32_t first_bytes(uint32_t word, int64_t count) {
+  return count >= 4 ? word : count <= 0 ? 0 : word & ((1u << (8 * count)) - 1);
+}
+
+struct FromCodes {
+  const QuantWeight& weight;
+
+  void fetch(int64_t, int64_t) const {}
+  void get(int64_t row, int64_t rows, int64_t k, int64_t count, UnitQuads& quads) const {
+    std::memset(quads, 0, sizeof quads);
+    for (int64_t r = 0; r < rows; ++r) {
+      uint8_t codes[kUnit] = {};
+      std::copy_n(weight.codes.data() + (row + r) * weight.in + k, std::min<int64_t>(count, kUnit), codes);
+      for (int q = 0; q < kQuads; ++q) std::memcpy(&quads[q][r], codes + 4 * q, 4);
+    }
+  }
+};
+
+// Columns of words are eight rows of one input, in nibbles.
+struct FromAwqWords {
+  const uint32_t* words;
+  int64_t columns;
+
+  void fetch(int64_t row, int64_t k) const {
+    for (int64_t i = 0; i < kUnit; ++i) __builtin_prefetch(words + (k + i) * columns + row / 8);
+  }
+
+  void get(int64_t row, int64_t rows, int64_t k, int64_t count, UnitQuads& quads) const {
+    std::memset(quads, 0, sizeof quads);
+    for (int q = 0; 4 * q < count; ++q) {
+      for (int64_t c = 0; c < rows / 8; ++c) {
+        uint32_t inputs[4] = {};
+        for (int64_t i = 0; i < std::min<int64_t>(4, count - 4 * q); ++i) {
+          inputs[i] = words[(k + 4 * q + i) * columns + row / 8 + c];
+        }
+        uint32_t* to = quads[q] + 8 * c;
+        transpose(inputs, 0, to);
+        transpose(inputs, 4, to);
+      }
+    }
+  }
+
+  // Bytes of nibbles from `shift` on: those of the rows kAwqOrder[shift / 4 + 2 j], j = 0 .. 3.
+  static void transpose(const uint32_t (&inputs)[4], int shift, uint32_t* rows) {
+    constexpr uint32_t kLow = 0x0F0F0F0F, kEven = 0x00FF00FF;
+    uint32_t x[4];
+    for (int i = 0; i < 4; ++i) x[i] = inputs[i] >> shift & kLow;
+    const uint32_t a = (x[0] & kEven) | (x[1] & kEven) << 8, b = (x[0] >> 8 & kEven) | (x[1] & ~kEven);
+    const uint32_t c = (x[2] & kEven) | (x[3] & kEven) << 8, d = (x[2] >> 8 & kEven) | (x[3] & ~kEven);
+    const int* order = kAwqOrder + shift / 4;
+    rows[order[0]] = (a & 0xFFFF) | c << 16, rows[order[2]] = (b & 0xFFFF) | d << 16;
+    rows[order[4]] = a >> 16 | (c & 0xFFFF0000), rows[order[6]] = b >> 16 | (d & 0xFFFF0000);
+  }
+};
+
+// Rows of words are the bits of consecutive inputs, the lowest first.
+struct FromGptqWords {
+  const uint32_t* words;
+  int64_t out, rows_of_words;
+  int bits;
+
+  void fetch(int64_t row, int64_t k) const {
+    for (int64_t i = 0; i < kPanel * kStripPanels; i += 16) {
+      __builtin_prefetch(words + k * bits / 32 * out + row + i);
+    }
+  }
+
+  void get(int64_t row, int64_t rows, int64_t k, int64_t count, UnitQuads& quads) const {
+    std::memset(quads, 0, sizeof quads);
+    for (int q = 0; 4 * q < count; ++q) {
+      const int64_t bit = (k + 4 * q) * bits, word = bit / 32;
+      const auto shift = static_cast<int>(bit % 32);
+      const uint32_t* low = words + word * out + row;
+      const bool more = shift + 4 * bits > 32 && word + 1 < rows_of_words;
+      const uint32_t* high = more ? low + out : nullptr;
+      for (int64_t r = 0; r < rows; ++r) {
+        const uint64_t both = low[r] | (more ? uint64_t{high[r]} << 32 : 0);
+        quads[q][r] = first_bytes(spread(static_cast<uint32_t>(both >> shift)), count - 4 * q);
+      }
+    }
+  }
+
+  // Four values of `bits` bits to bytes.
+  uint32_t spread(uint32_t x) const {
+    const uint32_t mask = (1u << bits) - 1;
+    uint32_t bytes = 0;
+    for (int i = 0; i < 4; ++i) bytes |= (x >> (i * bits) & mask) << (8 * i);
+    return bytes;
+  }
+};
+
+// A unit where cpu/isa/quant_product.inc expects it: a byte of a word holds one input of one quad (8
+// bits), of two (4 bits) or of all four (2 bits); of 3 bits the third lie apart, rows 0-7 in the low halves
+// of bytes, rows 8-15 in the high ones.
+template <CodeFormat kFormat>
+void put_unit(const UnitQuads& quads, std::byte* unit) {
+  uint32_t words[kQuads][kPanel];
+  for (int r = 0; r < kPanel; ++r) {
+    const uint32_t a = quads[0][r], b = quads[1][r], c = quads[2][r], d = quads[3][r];
+    if constexpr (kFormat == kInt8) {
+      words[0][r] = a, words[1][r] = b, words[2][r] = c, words[3][r] = d;
+    } else if constexpr (kFormat == kInt4) {
+      words[0][r] = a | b << 4, words[1][r] = c | d << 4;
+    } else {
+      constexpr uint32_t kTwo = 0x03030303, kOne = 0x01010101;
+      words[0][r] = (a & kTwo) | (b & kTwo) << 2 | (c & kTwo) << 4 | (d & kTwo) << 6;
+      words[1][r] = (a >> 2 & kOne) | (b >> 2 & kOne) << 1 | (c >> 2 & kOne) << 2 | (d >> 2 & kOne) << 3;
+    }
+  }
+  if constexpr (kFormat == kInt3) {
+    for (int r = 0; r < 8; ++r) words[1][r] |= words[1][r + 8] << 4;
+  }
+  std::memcpy(unit, words, unit_bytes(kFormat));
+}
+
+void put_unit(CodeFormat format, const UnitQuads& quads, std::byte* unit) {
+  switch (format) {
+    case kInt2: return put_unit<kInt2>(quads, unit);
+    case kInt3: return put_unit<kInt3>(quads, unit);
+    case kInt4: return put_unit<kInt4>(quads, unit);
+    default: return put_unit<kInt8>(quads, unit);
+  }
+}
+
+// Cuts each group into blocks of at most kMaxBlock inputs.
+void cut_blocks(const QuantWeight& weight, QuantPanels& packed) {
+  const int64_t group = weight.format.group_size(weight.in);
+  int32_t unit = 0;
+  for (int64_t start = 0; start < weight.in; start += group) {
+    const int64_t end = std::min(start + group, weight.in);
+    for (int64_t at = start; at < end; at += kMaxBlock) {
+      const auto length = static_cast<int32_t>(std::min<int64_t>(kMaxBlock, end - at));
+      packed.begin.push_back(static_cast<int32_t>(at));
+      packed.length.push_back(length);
+      packed.unit.push_back(unit);
+      unit += (length + kUnit - 1) / kUnit;
+    }
+  }
+  packed.unit.push_back(unit);
+}
+
+// What is not codes: scales, zeros, and zeros between the parts.
+void put_facts(const QuantWeight& weight, const QuantPanels& packed, int64_t p, std::byte* to) {
+  std::memset(to, 0, packed.codes_at);
+  const size_t end = packed.codes_at + static_cast<size_t>(packed.unit.back()) * unit_bytes(packed.format);
+  std::memset(to + end, 0, packed.panel_bytes - end);
+  const int64_t group = weight.format.group_size(weight.in), groups = weight.groups();
+  const int64_t rows = std::min<int64_t>(kPanel, weight.out - p * kPanel);
+  auto* scales = reinterpret_cast<uint16_t*>(to);
+  auto* zeros = reinterpret_cast<uint8_t*>(to + packed.zeros_at);
+  for (size_t b = 0; b < packed.begin.size(); ++b) {
+    for (int64_t r = 0; r < rows; ++r) {
+      const auto cell = static_cast<size_t>((p * kPanel + r) * groups + packed.begin[b] / group);
+      const size_t lane = b * kPanel + static_cast<size_t>(r);
+      scales[lane] = weight.scales[cell];
+      zeros[lane] = weight.zeros[cell];
+    }
+  }
+}
+
+// Panels [first, end), unit by unit: sources hold the rows of several panels side by side.
+template <class Source>
+void pack_strip(const QuantWeight& facts, QuantPanels& packed, const Source& source, int64_t first,
+                int64_t end) {
+  const auto panel = [&](int64_t p) {
+    return packed.data.data() + static_cast<size_t>(p) * packed.panel_bytes;
+  };
+  for (int64_t p = first; p < end; ++p) put_facts(facts, packed, p, panel(p));
+  const size_t size = unit_bytes(packed.format);
+  for (size_t b = 0; b < packed.begin.size(); ++b) {
+    for (int32_t u = packed.unit[b]; u < packed.unit[b + 1]; ++u) {
+      const int64_t offset = int64_t{u - packed.unit[b]} * kUnit, k = packed.begin[b] + offset;
+      if (k + 2 * kUnit <= facts.in) source.fetch(first * kPanel, k + kUnit);
+      for (int64_t p = first; p < end; ++p) {
+        UnitQuads quads;
+        source.get(p * kPanel, std::min<int64_t>(kPanel, facts.out - p * kPanel), k,
+                   std::min<int64_t>(kUnit, packed.length[b] - offset), quads);
+        put_unit(packed.format, quads, panel(p) + packed.codes_at + static_cast<size_t>(u) * size);
+      }
+    }
+  }
+}
+
+template <class Source>
+std::unique_ptr<PackedWeight> pack(Device& device, const QuantWeight& facts, const Source& source) {
+  auto packed = std::make_unique<QuantPanels>();
+  packed->out = facts.out, packed->in = facts.in;
+  const int bits = facts.format.bits;
+  packed->format = bits == 2 ? kInt2 : bits == 3 ? kInt3 : bits == 4 ? kInt4 : kInt8;
+  cut_blocks(facts, *packed);
+  const size_t cells = packed->begin.size() * kPanel;
+  packed->zeros_at = cells * 2;
+  packed->codes_at = round_up(cells * 3, kLine);
+  packed->panel_bytes = round_up(
+      packed->codes_at + static_cast<size_t>(packed->unit.back()) * unit_bytes(packed->format),
+      kLine);
+  packed->bytes = static_cast<uint64_t>(packed->panels()) * packed->panel_bytes;
+  packed->data = Buffer(packed->bytes);
+  const int64_t panels = packed->panels(), strips = (panels + kStripPanels - 1) / kStripPanels;
+  device.pool().parallel_for(strips, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t s = begin; s < end; ++s) {
+      pack_strip(facts, *packed, source, s * kStripPanels, std::min(panels, (s + 1) * kStripPanels));
+    }
+  });
+  return packed;
+}
+
+}  // namespace
+
+std::unique_ptr<PackedWeight> pack_quant(Device& device, const QuantWeight& weight) {
+  check_quant_weight(weight);
+  return pack(device, weight, FromCodes{weight});
+}
+
+std::unique_ptr<PackedWeight> pack_words(Device& device, const QuantWeight& facts,
+                                         const QuantWords& words) {
+  check_quant_words(facts, words);
+  const auto* data = reinterpret_cast<const uint32_t*>(words.words);
+  if (words.order == QuantWords::Order::awq) return pack(device, facts, FromAwqWords{data, facts.out / 8});
+  return pack(device, facts, FromGptqWords{data, facts.out, words.count / facts.out, facts.format.bits});
+}
+
+}  // namespace awq::cpu
