@@ -1,4 +1,3 @@
-#include <cmath>
 #include <cstring>
 
 #include "base/float16.h"
@@ -52,15 +51,20 @@ Result<PackedTensors> find_packed(const Checkpoint& checkpoint, std::string_view
 }
 
 Result<std::vector<uint16_t>> read_scales(const Checkpoint& checkpoint, const TensorInfo& tensor) {
-  std::vector<float> values(static_cast<size_t>(tensor.shape.elements()));
-  AWQ_TRY(checkpoint.read_rows(tensor, 0, tensor.shape.rows(), values.data()));
-  std::vector<uint16_t> halves(values.size());
-  for (size_t i = 0; i < values.size(); ++i) {
-    halves[i] = float_to_half(values[i]);
-    if (!std::isfinite(half_to_float(halves[i]))) {
-      return bad_input(cat(where(checkpoint, tensor), " holds the scale ", values[i],
-                           " at element ", i, ", expected one that half precision can hold"));
-    }
+  std::vector<uint16_t> halves(static_cast<size_t>(tensor.shape.elements()));
+  std::vector<float> values;
+  if (tensor.dtype == DType::f16) {
+    std::memcpy(halves.data(), tensor.data.data(), halves.size() * sizeof(uint16_t));
+  } else {
+    values.resize(halves.size());
+    AWQ_TRY(checkpoint.read_rows(tensor, 0, tensor.shape.rows(), values.data()));
+    for (size_t i = 0; i < values.size(); ++i) halves[i] = float_to_half(values[i]);
+  }
+  for (size_t i = 0; i < halves.size(); ++i) {
+    if ((halves[i] & 0x7C00) != 0x7C00) continue;
+    return bad_input(cat(where(checkpoint, tensor), " holds the scale ",
+                         values.empty() ? half_to_float(halves[i]) : values[i], " at element ", i,
+                         ", expected one that half precision can hold"));
   }
   return halves;
 }
