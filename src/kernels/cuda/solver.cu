@@ -204,7 +204,8 @@ FactorOutcome inverse_factor(Device& device, const FactorArgs& args) {
   check_launch("damping a Hessian");
   Factoring factoring(cuda, handle, args.upper, dim);
   if (!factoring.cholesky() || !factoring.invert()) return FactorOutcome::not_positive_definite;
-  reverse_kernel<<<cells_grid(dim * dim / 2), 256, 0, cuda.stream()>>>(args.upper, dim * dim);
+  // One cell alone has nothing to change places with, but a grid must have a block.
+  reverse_kernel<<<cells_grid(dim * dim / 2 + 1), 256, 0, cuda.stream()>>>(args.upper, dim * dim);
   check_launch("turning a factor around");
   device.synchronize();
   return FactorOutcome::done;
