@@ -199,9 +199,9 @@ __device__ __forceinline__ void Consumer<S>::stage_query(int head, bool last, in
     const bool key = row == shared_heads;
     if (row < shared_heads) {
       __half* to = at<__half>(p_.at.query) + row * kHeadDim;
-      to[p_.key_codes ? key_place(first) : first] = __float2half_rn(turned_a * p_.score_scale);
-      to[p_.key_codes ? key_place(second) : second] = __float2half_rn(turned_b * p_.score_scale);
-    } else if (p_.key_codes) {
+      to[key_codes() ? key_place(first) : first] = __float2half_rn(turned_a * p_.score_scale);
+      to[key_codes() ? key_place(second) : second] = __float2half_rn(turned_b * p_.score_scale);
+    } else if (key_codes()) {
       float* to = at<float>(p_.at.added) + (key ? 0 : kHeadDim);
       to[first] = key ? turned_a : a;
       to[second] = key ? turned_b : b;
@@ -249,7 +249,7 @@ __device__ __forceinline__ void Consumer<S>::append_codes(int head, int layer) {
 // Runs of keys: a slot of keys, a slot of values. All warps share a run, eight keys at a time.
 template <class S>
 __device__ __forceinline__ void Consumer<S>::walk_keys(Flash& f, int part, int splits) {
-  const int unit = unit_keys(p_, kUnitKeys), runs = (position_ + unit - 1) / unit;
+  const int unit = unit_keys(key_codes(), kUnitKeys), runs = (position_ + unit - 1) / unit;
   const int begin = part * runs / splits, end = (part + 1) * runs / splits;
   Cursor c = cursor_;
 #pragma unroll 1
@@ -260,14 +260,14 @@ __device__ __forceinline__ void Consumer<S>::walk_keys(Flash& f, int part, int s
     warp_wait(ring_.full(values), values.phase, "values");
     const int count = min(unit, position_ - run * unit);
 #pragma unroll 1
-    for (int key = warp_ * 8; key < count && p_.key_codes; key += kWarps * 8) {
+    for (int key = warp_ * 8; key < count && key_codes(); key += kWarps * 8) {
       const uint32_t of_keys = ring_.slot(c), of_values = ring_.slot(values);
       const int scales = unit * kHeadDim + key * 4;
       f.take_codes(of_keys + key * kHeadDim, of_keys + scales, of_values + key * kHeadDim,
                    of_values + scales, min(8, count - key), lane_);
     }
 #pragma unroll 1
-    for (int key = warp_ * 8; key < count && !p_.key_codes; key += kWarps * 8) {
+    for (int key = warp_ * 8; key < count && !key_codes(); key += kWarps * 8) {
       f.take(ring_.slot(c) + key * kHeadDim * 2, ring_.slot(values) + key * kHeadDim * 2,
              min(8, count - key), lane_);
     }
@@ -294,7 +294,7 @@ __device__ __forceinline__ void Consumer<S>::merge_warps(const Flash& f, int uni
 #pragma unroll
   for (int t = 0; t < kHeadDim / 16; ++t) {
     const int dim =
-        p_.key_codes ? kHeadDim / 8 * g + 2 * t : t / 4 * 64 + 8 * g + t % 4 * 2;
+        key_codes() ? kHeadDim / 8 * g + 2 * t : t / 4 * 64 + 8 * g + t % 4 * 2;
 #pragma unroll
     for (int side = 0; side < 2; ++side) {
       if (2 * j + side < heads) {
@@ -398,7 +398,7 @@ __device__ __forceinline__ void Consumer<S>::attend(int layer, uint32_t epoch) {
     f.load_query(ring_.base + p_.at.query, p_.heads / p_.kv_heads, lane_);
     walk_keys(f, part, splits);
     if (last && warp_ == kWarps - 1) {
-      if (p_.key_codes) append_codes(head, layer);
+      if (key_codes()) append_codes(head, layer);
       f.take(ring_.base + p_.at.key, ring_.base + p_.at.value, 1, lane_);
     }
     merge_warps(f, unit, splits == 1, epoch);

@@ -13,8 +13,11 @@
 
 namespace awq::cuda::fused {
 
-template <int kBits_, int kGroups_, int kHeadDim_>
+/// kExtras: also keys of codes and a wide head. Instances of their own: what others run through keeps its
+/// size and its registers.
+template <int kBits_, int kGroups_, int kHeadDim_, bool kExtras_>
 struct Shape {
+  static constexpr bool kExtras = kExtras_;
   static constexpr bool kHalves = kBits_ == 16;  ///< weights of half precision: rows.cuh
   static constexpr int kWarps = 8, kBits = kBits_, kGroups = kGroups_, kHeadDim = kHeadDim_;
   static constexpr int kTeams = kWarps / kTeamWarps;  ///< each takes every kTeams-th chunk
@@ -82,6 +85,8 @@ class Consumer {
   static constexpr int kBits = S::kBits, kGroups = S::kGroups;
   static constexpr int kUnitKeys = slot_keys(kBits, kHeadDim);
   static constexpr int kFactBytes = 4 * (1 + kGroups);  // of a tile's activations
+
+  __device__ __forceinline__ bool key_codes() const { return S::kExtras && p_.key_codes; }
 
   // All warps but the producer's.
   __device__ __forceinline__ void sync() const {

@@ -99,7 +99,7 @@ __global__ __launch_bounds__(S::kThreads + 32,
   }
   __syncthreads();
   if (threadIdx.x >= S::kThreads) {
-    if (threadIdx.x == S::kThreads) Producer<S::kBits, S::kGroups, S::kHeadDim>(p, shared).run();
+    if (threadIdx.x == S::kThreads) Producer<S::kBits, S::kGroups, S::kHeadDim, S::kExtras>(p, shared).run();
     return;
   }
   Consumer<S>(p, shared).run();
@@ -110,16 +110,18 @@ using Kernel = void (*)(StepParams);
 
 /// Null where there is no such instance; instances lie in sources of their own, by width.
 template <int kBits>
-Kernel kernel_of(int groups, int head_dim);
+Kernel kernel_of(int groups, int head_dim, bool extras);
 template <>
-Kernel kernel_of<2>(int groups, int head_dim);
+Kernel kernel_of<2>(int groups, int head_dim, bool extras);
 template <>
-Kernel kernel_of<3>(int groups, int head_dim);
+Kernel kernel_of<3>(int groups, int head_dim, bool extras);
 template <>
-Kernel kernel_of<4>(int groups, int head_dim);
+Kernel kernel_of<4>(int groups, int head_dim, bool extras);
 template <>
-Kernel kernel_of<8>(int groups, int head_dim);
+Kernel kernel_of<8>(int groups, int head_dim, bool extras);
+/// Of kernel_of<4>: the most instances, built beside the rest.
+Kernel int4_with_extras(int groups, int head_dim);
 template <>
-Kernel kernel_of<16>(int groups, int head_dim);
+Kernel kernel_of<16>(int groups, int head_dim, bool extras);
 
 }  // namespace awq::cuda::fused

@@ -63,8 +63,9 @@ __device__ __forceinline__ void Consumer<S>::run_matrix(int product, int layer, 
     const int row = (first_unit + warp_) * 32 + lane_;
     if (row < m.rows) word = load_word((product == kO ? p_.x_attn : p_.x_ffn) + row);
   }
+  constexpr bool kMayBeWide = kBits == 4 && S::kExtras;
   bool wide_head = false;
-  if constexpr (kBits == 4) wide_head = product == kHead && p_.wide_head;
+  if constexpr (kMayBeWide) wide_head = product == kHead && p_.wide_head;
   if (wide_head) sync();  // its tiles are dealt to other warps than those that fetched their inputs
   int first = 0;
   do {
@@ -78,7 +79,7 @@ __device__ __forceinline__ void Consumer<S>::run_matrix(int product, int layer, 
       const int start = (first_unit + (product == kGateUp ? strip / 2 : strip)) * m.chunks;
       float y[2][2] = {};
       const int begin = max(share.begin - start, 0), chunks = min(share.end - start, m.chunks);
-      if constexpr (kBits == 4) {
+      if constexpr (kMayBeWide) {
         if (wide_head) {
           multiply<kHeadBits, kHeadChunkTiles / kTeamWarps>(m.tiles, begin, chunks, y);
         } else {

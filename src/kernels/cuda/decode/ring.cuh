@@ -89,8 +89,8 @@ __device__ __forceinline__ int rows_of_slot(const StepParams& p, int head_dim, i
 }
 
 /// Past keys of a slot.
-__device__ __forceinline__ int unit_keys(const StepParams& p, int halves) {
-  return p.key_codes ? kCodeKeys * halves : halves;
+__device__ __forceinline__ int unit_keys(bool codes, int halves) {
+  return codes ? kCodeKeys * halves : halves;
 }
 
 /// Blocks that share the past keys of a kv head at a position.
@@ -99,7 +99,7 @@ __device__ __forceinline__ int key_splits(const StepParams& p, int position) {
 }
 
 /// The lane that fills the ring. It walks the same way as the consumers (kernel.cuh).
-template <int kBits, int kGroups, int kHeadDim>
+template <int kBits, int kGroups, int kHeadDim, bool kExtras>
 class Producer {
  public:
   static constexpr int kUnitKeys = slot_keys(kBits, kHeadDim);
@@ -225,7 +225,7 @@ class Producer {
           product == kHead ? static_cast<const uint8_t*>(p_.head) : args.codes[linear];
       const uint8_t* meta = product == kHead ? p_.head_meta : args.meta[linear];
       const int begin = max(share.begin - first, 0), end = min(share.end - first, m.chunks);
-      if constexpr (kBits == 4) {
+      if constexpr (kBits == 4 && kExtras) {
         if (product == kHead && p_.wide_head) {
           feed_strip<kHeadBits, kHeadChunkTiles>(codes, meta, m.tiles, place, begin, end);
           continue;
@@ -238,7 +238,8 @@ class Producer {
   // Past keys and values, a slot each in turn.
   __device__ __forceinline__ void feed_keys(int layer, int position) {
     const int splits = key_splits(p_, position), units = p_.kv_heads * splits;
-    const int unit_size = unit_keys(p_, kUnitKeys);
+    const bool codes = kExtras && p_.key_codes;
+    const int unit_size = unit_keys(codes, kUnitKeys);
     const int runs = (position + unit_size - 1) / unit_size;
 #pragma unroll 1
     for (int unit = blockIdx.x; unit < units; unit += gridDim.x) {
@@ -247,9 +248,9 @@ class Producer {
       for (int run = part * runs / splits; run < (part + 1) * runs / splits; ++run) {
         const int64_t first = run * unit_size;
         const int count = min(unit_size, position - run * unit_size);
-        const int element = p_.key_codes ? 1 : 2, bytes = count * kHeadDim * element;
+        const int element = codes ? 1 : 2, bytes = count * kHeadDim * element;
         // Whole 16 bytes: what lies behind the last key's scale is there, and not looked at.
-        const int scale_bytes = p_.key_codes ? (count + 3) / 4 * 16 : 0;
+        const int scale_bytes = codes ? (count + 3) / 4 * 16 : 0;
 #pragma unroll 1
         for (int side = 0; side < 2; ++side) {
           const LayerArgs& args = p_.layer[layer];
@@ -258,7 +259,7 @@ class Producer {
           barrier_expect(ring_.full(at_), bytes + scale_bytes);
           bulk_copy(ring_.slot(at_), cache + (head * p_.head_stride + first * kHeadDim) * element,
                     bytes, ring_.full(at_));
-          if (p_.key_codes) {
+          if (codes) {
             const float* scales = side == 0 ? args.k_scales : args.v_scales;
             bulk_copy(ring_.slot(at_) + unit_size * kHeadDim,
                       scales + head * (p_.head_stride / kHeadDim) + first, scale_bytes,

@@ -84,19 +84,19 @@ std::optional<Codes> codes_of(const DecodeSpec& spec) {
   return codes;
 }
 
-Kernel kernel_for(const Codes& codes, int64_t head_dim) {
+Kernel kernel_for(const Codes& codes, int64_t head_dim, bool extras) {
   const auto dim = static_cast<int>(head_dim);
   switch (codes.bits) {
-    case 2: return kernel_of<2>(codes.groups, dim);
-    case 3: return kernel_of<3>(codes.groups, dim);
-    case 4: return kernel_of<4>(codes.groups, dim);
-    case 8: return kernel_of<8>(codes.groups, dim);
-    case 16: return kernel_of<16>(codes.groups, dim);
+    case 2: return kernel_of<2>(codes.groups, dim, extras);
+    case 3: return kernel_of<3>(codes.groups, dim, extras);
+    case 4: return kernel_of<4>(codes.groups, dim, extras);
+    case 8: return kernel_of<8>(codes.groups, dim, extras);
+    case 16: return kernel_of<16>(codes.groups, dim, extras);
     default: return nullptr;
   }
 }
 
-constexpr int kWarps = Shape<4, 1, 128>::kWarps;  // the same for all
+constexpr int kWarps = Shape<4, 1, 128, false>::kWarps;  // the same for all
 constexpr int64_t kMostHeadRowBytes = 32768;  // of a head's table: a slot holds a row
 
 bool fits(const DecodeSpec& spec) {
@@ -391,7 +391,9 @@ std::unique_ptr<DecodeStep> plan_fused_decode(Device& device, const DecodeSpec& 
   if (cuda.compute_capability() < 90 || !fits(spec)) return nullptr;
   const std::optional<Codes> codes = codes_of(spec);
   if (!codes) return nullptr;
-  const Kernel kernel = kernel_for(*codes, spec.head_dim);
+  const QuantTilesCuda* head = tiles_of(spec.head);
+  const bool extras = spec.layers[0].kv.dtype == DType::i8 || (head != nullptr && is_wide(*head, *codes));
+  const Kernel kernel = kernel_for(*codes, spec.head_dim, extras);
   if (kernel == nullptr) return nullptr;
   cuda.stream();  // makes the device the thread's
   int ordinal = 0, limit = 0;
