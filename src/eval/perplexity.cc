@@ -9,7 +9,14 @@
 namespace awq {
 namespace {
 
-constexpr int64_t kLogitRows = 64;  // rows of logits held at once: vocabularies are wide
+// Rows of logits held at once: vocabularies are wide. A GPU is better used by more, while memory lasts.
+int64_t logit_rows(Engine& engine) {
+  constexpr int64_t kFewest = 64, kMost = 512;
+  if (engine.device().host_visible()) return kFewest;
+  const auto free = static_cast<int64_t>(std::min<uint64_t>(engine.device().available(), uint64_t{1} << 50));
+  const int64_t row = engine.model().arch.sizes.vocab * static_cast<int64_t>(sizeof(float));
+  return std::clamp(free / 8 / row, kFewest, kMost);
+}
 
 // Negative log-likelihoods of one model as windows pass.
 class Scorer {
@@ -74,12 +81,12 @@ class Scorer {
   int64_t scored_ = 0;
 };
 
-// Calls f(first row, rows) over the scored rows of a chunk: those with a next token in the window.
+// Calls f(first row, rows), `most` at a time, over the scored rows of a chunk: those with a next token in the window.
 template <class F>
-void for_scored_rows(int64_t chunk_begin, int64_t chunk_rows, int64_t window, F&& f) {
+void for_scored_rows(int64_t chunk_begin, int64_t chunk_rows, int64_t window, int64_t most, F&& f) {
   const int64_t scored = std::min(chunk_rows, window - 1 - chunk_begin);
-  for (int64_t first = 0; first < scored; first += kLogitRows) {
-    f(first, std::min(kLogitRows, scored - first));
+  for (int64_t first = 0; first < scored; first += most) {
+    f(first, std::min(most, scored - first));
   }
 }
 
@@ -99,7 +106,8 @@ Result<PerplexityResult> measure_perplexity(Engine& engine, const Windows& windo
   AWQ_TRY(check_ids(engine.model(), windows.tokens));
   const Timer timer;
   Scorer scorer(engine, kv);
-  std::vector<RowScore> scores(kLogitRows);
+  const int64_t most = logit_rows(engine);
+  std::vector<RowScore> scores(static_cast<size_t>(most));
   for (int64_t w = 0; w < windows.count; ++w) {
     const std::span<const int32_t> ids = windows[w];
     scorer.begin_window(windows.window);
@@ -108,7 +116,7 @@ Result<PerplexityResult> measure_perplexity(Engine& engine, const Windows& windo
       const Matrix hidden =
           scorer.forward(ids.subspan(static_cast<size_t>(begin), static_cast<size_t>(rows)));
       bool finite = true;
-      for_scored_rows(begin, rows, windows.window, [&](int64_t first, int64_t count) {
+      for_scored_rows(begin, rows, windows.window, most, [&](int64_t first, int64_t count) {
         const Matrix logits = scorer.logits(hidden.slice_rows(first, count));
         engine.model().ops.score(engine.device(), logits, targets(ids, begin + first, count),
                                  scores.data());
@@ -138,9 +146,10 @@ Result<CompareResult> compare_models(Engine& reference, Engine& model, const Win
   double seconds[2] = {0, 0};
   Scorer scorers[2] = {Scorer(reference, DType::f32), Scorer(model, kv)};
   std::vector<double> kl;
-  std::vector<RowScore> scores[2] = {std::vector<RowScore>(kLogitRows),
-                                     std::vector<RowScore>(kLogitRows)};
-  std::vector<double> kl_rows(kLogitRows);
+  const int64_t most = logit_rows(model);
+  std::vector<RowScore> scores[2] = {std::vector<RowScore>(static_cast<size_t>(most)),
+                                     std::vector<RowScore>(static_cast<size_t>(most))};
+  std::vector<double> kl_rows(static_cast<size_t>(most));
   int64_t same = 0;
   for (int64_t w = 0; w < windows.count; ++w) {
     const std::span<const int32_t> ids = windows[w];
@@ -155,7 +164,7 @@ Result<CompareResult> compare_models(Engine& reference, Engine& model, const Win
         seconds[m] += pass.seconds();
       }
       bool finite = true;
-      for_scored_rows(begin, rows, windows.window, [&](int64_t first, int64_t count) {
+      for_scored_rows(begin, rows, windows.window, most, [&](int64_t first, int64_t count) {
         Matrix logits[2];
         for (int m = 0; m < 2; ++m) {
           const Timer pass;

@@ -155,15 +155,15 @@ INSTANTIATE_TEST_SUITE_P(
                     DecoderShape{"halves", {2, 96, 4, 4, 24, 104, 61, 1024}, 32, DType::f16,
                                  RopePairing::half, 16},
                     DecoderShape{"biases_head_norms_and_window", {2, 120, 6, 2, 20, 152, 77, 1024}, 64,
-                                 DType::bf16, RopePairing::half, 4, biases_head_norms_and_window},
+                                 DType::bf16, RopePairing::half, 4, 0, biases_head_norms_and_window},
                     DecoderShape{"norms_after_modules_and_caps", {3, 120, 6, 3, 24, 136, 77, 1024}, 32,
                                  DType::f16, RopePairing::half, 8, norms_after_modules_and_caps},
                     DecoderShape{"norms_after_attention_only", {3, 72, 5, 1, 16, 56, 51, 1024}, 0,
-                                 DType::f16, RopePairing::half, 4, norms_after_attention_only},
+                                 DType::f16, RopePairing::half, 4, 0, norms_after_attention_only},
                     DecoderShape{"parallel_with_plain_ffn", {2, 104, 3, 3, 40, 200, 45, 1024}, 64,
-                                 DType::u8, RopePairing::half, 4, parallel_with_plain_ffn},
+                                 DType::u8, RopePairing::half, 4, 0, parallel_with_plain_ffn},
                     DecoderShape{"parallel_floats", {2, 104, 3, 3, 40, 200, 45, 1024}, 64,
-                                 DType::bf16, RopePairing::half, 16, parallel_with_plain_ffn}),
+                                 DType::bf16, RopePairing::half, 16, 0, parallel_with_plain_ffn}),
     [](const auto& shape) { return shape.param.name; });
 
 }  // namespace
