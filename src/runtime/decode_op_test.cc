@@ -157,7 +157,7 @@ INSTANTIATE_TEST_SUITE_P(
                     DecoderShape{"biases_head_norms_and_window", {2, 120, 6, 2, 20, 152, 77, 1024}, 64,
                                  DType::bf16, RopePairing::half, 4, 0, biases_head_norms_and_window},
                     DecoderShape{"norms_after_modules_and_caps", {3, 120, 6, 3, 24, 136, 77, 1024}, 32,
-                                 DType::f16, RopePairing::half, 8, norms_after_modules_and_caps},
+                                 DType::f16, RopePairing::half, 8, 0, norms_after_modules_and_caps},
                     DecoderShape{"norms_after_attention_only", {3, 72, 5, 1, 16, 56, 51, 1024}, 0,
                                  DType::f16, RopePairing::half, 4, 0, norms_after_attention_only},
                     DecoderShape{"parallel_with_plain_ffn", {2, 104, 3, 3, 40, 200, 45, 1024}, 64,
