@@ -98,6 +98,11 @@ std::vector<int32_t> prompt_ids(int64_t count, int64_t vocab) {
   return ids;
 }
 
+/// What a measured step cannot return: logits of the model that are not finite. Ends in run_and_report().
+struct SamplingFailure {
+  Error error;
+};
+
 // By the most likely tokens, or by sampling.
 void decode(Engine& engine, const BenchArguments& options, std::span<KvCache* const> caches,
             std::span<const int32_t> first, std::span<int32_t> ids) {
@@ -106,7 +111,7 @@ void decode(Engine& engine, const BenchArguments& options, std::span<KvCache* co
                               : engine.greedy(caches, first, ids);
   }
   const Status done = sample_steps(engine, caches, first, options.sampler, options.tokens);
-  AWQ_CHECK(done.ok(), done.error().message);
+  if (!done.ok()) throw SamplingFailure{done.error()};
 }
 
 Measurement measure_batch(Engine& engine, const BenchArguments& options, double weights, DType kv) {
@@ -282,7 +287,11 @@ Status run_and_report(Engine& engine, const BenchArguments& options, double load
     return usage_error(cat("-p, -n and --depth must fit the model's context of ", context));
   }
   AWQ_ASSIGN(const DType kv, kv_cache_dtype(options.kv_cache, engine.model().ops));
-  return report(run(engine, options, kv), engine, options, load_seconds);
+  try {
+    return report(run(engine, options, kv), engine, options, load_seconds);
+  } catch (const SamplingFailure& failure) {
+    return failure.error;
+  }
 }
 
 Status run_and_report_guesses(Session& session, const BenchArguments& options) {
@@ -297,6 +306,7 @@ Status run_and_report_guesses(Session& session, const BenchArguments& options) {
 }
 
 Status bench(BenchArguments& options) {
+  AWQ_TRY(check_sampler_options(options.sampler));
   if (options.protocol == "tinychat") {
     if (options.batch > 1 || options.depth > 0) {
       return usage_error("--protocol tinychat decodes one sequence from an empty context; leave --batch "
@@ -308,6 +318,10 @@ Status bench(BenchArguments& options) {
   if (!options.draft.draft.empty() &&
       (options.batch > 1 || options.depth > 0 || options.protocol != "plain" || options.profile)) {
     return usage_error("--draft continues --text; leave --batch, --depth, --protocol and --profile out");
+  }
+  if (!options.draft.draft.empty() &&
+      (options.sampler.temperature != 0 || options.sampler.repeat_penalty != 1)) {
+    return usage_error("--draft is measured with the most likely tokens; leave --temp and --repeat-penalty out");
   }
   if (options.synthetic.shape.empty()) {
     if (options.model.model.empty()) return usage_error("give a MODEL or --synthetic SHAPE");

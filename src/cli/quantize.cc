@@ -286,6 +286,10 @@ Status quantize(const CLI::App& verb, QuantizeArguments& options) {
   if (options.targeted()) {
     plan.peak_bytes += with_allocator_slack(bit_choice_bytes(*source.reader, quantize));
   }
+  if (!options.synthetic.empty()) {  // the random weights themselves: all layers are one block's bytes
+    AWQ_ASSIGN(const Arch one, synthetic_arch(options.synthetic, 1));
+    plan.peak_bytes += 2 * static_cast<uint64_t>(parameter_count(one));
+  }
   AWQ_TRY(check_memory(options, plan));
   if (options.dry_run) return dry_run(options, quantize, plan, arch, ops);
   if (!options.synthetic.empty()) {

@@ -67,6 +67,9 @@ TEST_F(Refusals, CL02_ValuesOutsideTheSet) {
     expect_refused(2, {"bench", path("model"), "--threads", threads}, {"--threads"});
   }
   expect_refused(2, {"bench", path("model"), "--backend", "mmx"}, {"mmx", "scalar"});
+  expect_refused(2, {"bench", path("model"), "--temp", "nan"}, {"--temp"});
+  expect_refused(2, {"bench", path("model"), "--repeat-penalty", "nan"}, {"--repeat-penalty"});
+  expect_refused(2, {"bench", path("model"), "--draft", "ngram", "--text", "t", "--temp", "1"}, {"--draft", "--temp"});
   expect_refused(2, {"generate", path("model"), "-p", "a", "--temp", "nan"}, {"--temp"});
   expect_refused(2, {"generate", path("model"), "-p", "a", "--top-p", "1.5"}, {"--top-p"});
   expect_refused(2, {"generate", path("model"), "-p", "a", "-n", "0"}, {"--max-tokens"});

@@ -93,6 +93,18 @@ TEST_P(DecodeShapes, GreedyIsStepAndArgmaxAndAllocatesNothing) {
   }
 }
 
+// Caches of 8 bits are laid out for whole words of scales: these two may have one address and one stride.
+TEST_P(DecodeShapes, APlanIsOfItsCachesCapacity) {
+  const auto device = make_cpu_device(1);
+  const Model model = shaped_model(GetParam(), fast_tables(*device).front());
+  Engine engine(model);
+  for (const int64_t capacity : {17, 20}) {
+    KvCache cache(*device, model.arch, capacity, DType::i8);
+    for (int64_t i = 0; i < capacity; ++i) engine.decode(cache, id(i));
+    EXPECT_EQ(cache.length(), capacity);
+  }
+}
+
 // What blocks may have beside Llama's, in sizes that fill no panel.
 Rope rope_of(const Arch& arch, double theta, int64_t dim) {
   Rope rope;

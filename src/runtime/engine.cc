@@ -134,7 +134,7 @@ DecodeStep* Engine::plan(const KvCache& cache) {
   if (ops.plan_decode == nullptr) return nullptr;
   const KvView first = cache.view(0);
   if (first.k != planned_cache_.k || first.head_stride != planned_cache_.head_stride ||
-      first.dtype != planned_cache_.dtype) {
+      first.dtype != planned_cache_.dtype || cache.capacity() != planned_capacity_) {
     plan_.reset();
     std::vector<KvView> views;
     for (int64_t layer = 0; layer < model_->arch.sizes.layers; ++layer) {
@@ -143,6 +143,7 @@ DecodeStep* Engine::plan(const KvCache& cache) {
     const auto spec = decode_spec(*model_, views, cache.capacity());
     if (spec) plan_ = ops.plan_decode(device(), *spec);
     planned_cache_ = first;
+    planned_capacity_ = cache.capacity();
   }
   return plan_.get();
 }

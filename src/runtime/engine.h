@@ -108,6 +108,7 @@ class Engine {
   std::vector<float> host_;
   std::unique_ptr<DecodeStep> plan_;  // of the cache below; null when the backend declined
   KvView planned_cache_;
+  int64_t planned_capacity_ = 0;
   std::unique_ptr<BatchStep> batch_plan_;
   bool batch_planned_ = false;
   std::vector<KvView> views_;

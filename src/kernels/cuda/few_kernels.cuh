@@ -260,7 +260,7 @@ class Block {
       for (int lanes = 16; lanes > 0; lanes /= 2) sum += __shfl_xor_sync(~0u, sum, lanes);
       const float mean = sum * n.inverse;
       factor = __ldcg(n.power + warp) / sqrtf(mean + n.epsilon);
-      if (lane == 0 && blockIdx.x == 0 && n.next_power != nullptr) n.next_power[warp] = few_power(mean);
+      if (lane == 0 && blockIdx.x == 0 && n.next_power != nullptr) n.next_power[warp] = few_power(mean + n.epsilon);
     }
     if (lane == 0) factor_[warp] = factor;
   }

@@ -34,7 +34,8 @@ struct FewNorm {
   float* next_power = nullptr;     ///< [tokens]: few_power() of this norm, for the next one's inputs
 };
 
-/// The power of two by which x * weight is divided before it becomes halves, for rows of this mean square:
+/// The power of two by which x * weight is divided before it becomes halves, for rows of this mean square
+/// (the norm's epsilon in it, so that rows of zeros have a measure too):
 /// what grows to 65504 / 2^-8 times that root (1.6e7) still fits, and what is 2^-6 of it keeps all bits.
 __device__ inline float few_power(float mean_square) {
   const int exponent = ilogbf(sqrtf(mean_square)) + 8;

@@ -16,6 +16,7 @@ struct Begin {
   __half* y;
   int share, parts;
   float *squares, *power;
+  float epsilon;
 };
 
 // A block a row.
@@ -31,7 +32,7 @@ __global__ void __launch_bounds__(256) begin_kernel(const __grid_constant__ Begi
     square += v * v;
   }
   square = block_sum(square, shared);
-  const float power = few_power(square / static_cast<float>(b.x.cols));
+  const float power = few_power(square / static_cast<float>(b.x.cols) + b.epsilon);
   for (int i = static_cast<int>(threadIdx.x); i < b.x.cols; i += blockDim.x) {
     const uint32_t halves = activation_halves(__ldcg(x + i) * b.weight[i] / power, 0);
     reinterpret_cast<uint16_t*>(b.y)[share_place(tokens, b.share, row, i)] = static_cast<uint16_t>(halves);
@@ -114,7 +115,7 @@ bool FewRows::reserve(int64_t rows) {
 void FewRows::begin(Matrix x) const {
   const DecodeLayer& first = spec_.layers.front();
   const int share = few_weights(device_, qkv_of(first), x.rows).share_tiles * static_cast<int>(kTileInputs);
-  const Begin b{x, first.attn_norm.weight, normed(), share, 1, squares(), attn_power()};
+  const Begin b{x, first.attn_norm.weight, normed(), share, 1, squares(), attn_power(), spec_.epsilon};
   launch(device_, "a norm", begin_kernel, static_cast<unsigned>(x.rows), 256, 0, b);
 }
 

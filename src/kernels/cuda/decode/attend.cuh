@@ -64,8 +64,13 @@ struct Consumer<S>::Flash {
     }
   }
 
+  /// Beside keys and values of codes, sums are this many times too large: a probability times the scale of a
+  /// value, which is its largest element over 127, would else be lost below the range of half.
+  static constexpr float kBoost = 128;
+
   // `valid` of eight keys, rows of head_dim halves; rows beyond are never read.
-  __device__ __forceinline__ void take(uint32_t keys, uint32_t values, int valid, int lane) {
+  __device__ __forceinline__ void take(uint32_t keys, uint32_t values, int valid, int lane,
+                                       float boost = 1) {
     constexpr int kRow = S::kHeadDim * 2;
     const int g = lane >> 2, j = lane & 3;
     float s[4] = {}, t[4] = {};  // two sums: a chain of products takes its time
@@ -78,7 +83,7 @@ struct Consumer<S>::Flash {
     }
     const float2 weights = weigh(2 * j < valid ? s[0] + t[0] : -INFINITY,
                                  2 * j + 1 < valid ? s[1] + t[1] : -INFINITY, j);
-    const uint32_t p = halves_of(weights.x, weights.y);
+    const uint32_t p = halves_of(weights.x * boost, weights.y * boost);
     const uint32_t first = values + min(2 * j, valid - 1) * kRow + g * 16;
     const uint32_t second = values + min(2 * j + 1, valid - 1) * kRow + g * 16;
 #pragma unroll
@@ -119,8 +124,8 @@ struct Consumer<S>::Flash {
     const float2 weights = weigh(one ? (s[0] + t[0]) * __uint_as_float(ks.x) : -INFINITY,
                                  two ? (s[1] + t[1]) * __uint_as_float(ks.y) : -INFINITY, j);
     // Behind the last key there may be anything.
-    const uint32_t p = halves_of(one ? weights.x * __uint_as_float(vs.x) : 0,
-                                 two ? weights.y * __uint_as_float(vs.y) : 0);
+    const uint32_t p = halves_of(one ? weights.x * (kBoost * __uint_as_float(vs.x)) : 0,
+                                 two ? weights.y * (kBoost * __uint_as_float(vs.y)) : 0);
     constexpr int kRun = kRow / 8, kWords = kRun / 4;  // of a lane
     const uint32_t first = values + min(2 * j, valid - 1) * kRow + g * kRun;
     const uint32_t second = values + min(2 * j + 1, valid - 1) * kRow + g * kRun;
@@ -291,6 +296,7 @@ __device__ __forceinline__ void Consumer<S>::merge_warps(const Flash& f, int uni
   float* sums = at<float>(p_.at.x);
   float* largest = sums + kWarps * heads * kHeadDim;
   float* total = largest + kWarps * heads;
+  const float unit_sum = key_codes() ? 1 / Flash::kBoost : 1.f;
 #pragma unroll
   for (int t = 0; t < kHeadDim / 16; ++t) {
     const int dim =
@@ -299,7 +305,7 @@ __device__ __forceinline__ void Consumer<S>::merge_warps(const Flash& f, int uni
     for (int side = 0; side < 2; ++side) {
       if (2 * j + side < heads) {
         *reinterpret_cast<float2*>(sums + (warp_ * heads + 2 * j + side) * kHeadDim + dim) =
-            make_float2(f.out[t][side], f.out[t][2 + side]);
+            make_float2(f.out[t][side] * unit_sum, f.out[t][2 + side] * unit_sum);
       }
     }
   }
@@ -399,7 +405,8 @@ __device__ __forceinline__ void Consumer<S>::attend(int layer, uint32_t epoch) {
     walk_keys(f, part, splits);
     if (last && warp_ == kWarps - 1) {
       if (key_codes()) append_codes(head, layer);
-      f.take(ring_.base + p_.at.key, ring_.base + p_.at.value, 1, lane_);
+      f.take(ring_.base + p_.at.key, ring_.base + p_.at.value, 1, lane_,
+             key_codes() ? Flash::kBoost : 1.f);
     }
     merge_warps(f, unit, splits == 1, epoch);
     if (splits > 1) merge_blocks(head, part, splits, epoch);
