@@ -44,6 +44,7 @@ tests=$(ls src/kernels/*_op_test.cc | grep -v cuda)
       */neondot.cc) flags="$flags -march=armv8.2-a+dotprod" ;;
       *_test.cc | $gtest/*) flags="$flags -O1" ;;
     esac
+    case $source in */sampling*.cc) flags="$flags -ffp-contract=off" ;; esac # as src/kernels/CMakeLists.txt
     objects+=" $object"
     printf '%s: %s\n\t%s -std=c++20 -Wall -Wextra %s -MMD -c $< -o $@\n' \
       "$object" "$source" "$compiler" "$flags"
