@@ -41,9 +41,7 @@ TEST_P(FamilyGolden, ConfigOfTransformers4) {
 }
 
 std::string test_name(const testing::TestParamInfo<std::string>& test) {
-  std::string name = test.param;
-  for (char& c : name) c = c == '-' ? '_' : c;
-  return name;
+  return golden_test_name(test.param);
 }
 
 INSTANTIATE_TEST_SUITE_P(Checkpoints, FamilyGolden, testing::ValuesIn(family_goldens()), test_name);

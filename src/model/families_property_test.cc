@@ -165,9 +165,7 @@ TEST_P(FamilyProperty, Sharded) {
 }
 
 std::string property_name(const testing::TestParamInfo<std::string>& test) {
-  std::string name = test.param;
-  for (char& c : name) c = c == '-' ? '_' : c;
-  return name;
+  return golden_test_name(test.param);
 }
 
 INSTANTIATE_TEST_SUITE_P(Families, FamilyProperty, testing::ValuesIn(family_goldens()),

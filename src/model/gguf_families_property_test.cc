@@ -256,9 +256,7 @@ TEST_P(GgufFamily, SameLogits) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Families, GgufFamily, testing::ValuesIn(kCases), [](const auto& test) {
-  std::string name = test.param.golden;
-  for (char& c : name) c = c == '-' ? '_' : c;
-  return name;
+  return golden_test_name(test.param.golden);
 });
 
 }  // namespace

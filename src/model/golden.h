@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <filesystem>
@@ -44,6 +45,12 @@ inline std::vector<std::string> family_goldens() {
   }
   std::sort(names.begin(), names.end());
   return names;
+}
+
+/// The name of a golden as that of a test: '_' for '-'.
+inline std::string golden_test_name(std::string name) {
+  std::replace(name.begin(), name.end(), '-', '_');
+  return name;
 }
 
 inline Golden read_family_golden(const std::string& name) {

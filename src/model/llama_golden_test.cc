@@ -41,11 +41,7 @@ INSTANTIATE_TEST_SUITE_P(Checkpoints, LlamaGolden, testing::Values(
                              "llama-mha", "llama-gqa", "llama-odd", "llama-headdim", "llama3-rope",
                              "llama-bias", "llama-t5config", "llama-bf16", "llama-f16",
                              "llama-sharded", "mistral-nowindow"),
-                         [](const auto& test) {
-                           std::string name = test.param;
-                           for (char& c : name) c = c == '-' ? '_' : c;
-                           return name;
-                         });
+                         [](const auto& test) { return golden_test_name(test.param); });
 
 }  // namespace
 }  // namespace awq

@@ -370,9 +370,7 @@ TEST_P(QuantizedFamily, BitsToATargetCanBeWritten) {
 }
 
 std::string quantized_name(const testing::TestParamInfo<std::string>& test) {
-  std::string name = test.param;
-  for (char& c : name) c = c == '-' ? '_' : c;
-  return name;
+  return golden_test_name(test.param);
 }
 
 INSTANTIATE_TEST_SUITE_P(Families, QuantizedFamily, testing::ValuesIn(family_goldens()),

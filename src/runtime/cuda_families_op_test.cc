@@ -42,11 +42,7 @@ TEST_P(CudaFamilies, PromptAndStepsEqualTransformers) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Families, CudaFamilies, testing::ValuesIn(family_goldens()),
-                         [](const auto& test) {
-                           std::string name = test.param;
-                           for (char& c : name) c = c == '-' ? '_' : c;
-                           return name;
-                         });
+                         [](const auto& test) { return golden_test_name(test.param); });
 
 }  // namespace
 }  // namespace awq

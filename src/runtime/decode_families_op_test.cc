@@ -50,11 +50,7 @@ TEST_P(DecodeFamilies, EqualsTheWalkWithAnyThreads) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Families, DecodeFamilies, testing::ValuesIn(family_goldens()),
-                         [](const auto& test) {
-                           std::string name = test.param;
-                           for (char& c : name) c = c == '-' ? '_' : c;
-                           return name;
-                         });
+                         [](const auto& test) { return golden_test_name(test.param); });
 
 }  // namespace
 }  // namespace awq
