@@ -106,7 +106,7 @@ struct SamplingFailure {
 // By the most likely tokens, or by sampling.
 void decode(Engine& engine, const BenchArguments& options, std::span<KvCache* const> caches,
             std::span<const int32_t> first, std::span<int32_t> ids) {
-  if (options.sampler.temperature == 0 && options.sampler.repeat_penalty == 1) {
+  if (options.sampler.greedy()) {
     return caches.size() == 1 ? engine.greedy(*caches[0], first[0], ids)
                               : engine.greedy(caches, first, ids);
   }
@@ -319,8 +319,7 @@ Status bench(BenchArguments& options) {
       (options.batch > 1 || options.depth > 0 || options.protocol != "plain" || options.profile)) {
     return usage_error("--draft continues --text; leave --batch, --depth, --protocol and --profile out");
   }
-  if (!options.draft.draft.empty() &&
-      (options.sampler.temperature != 0 || options.sampler.repeat_penalty != 1)) {
+  if (!options.draft.draft.empty() && !options.sampler.greedy()) {
     return usage_error("--draft is measured with the most likely tokens; leave --temp and --repeat-penalty out");
   }
   if (options.synthetic.shape.empty()) {

@@ -17,6 +17,7 @@ DrawRule draw_rule(const SamplerOptions& options) {
   rule.top_k = options.top_k;
   rule.top_p = options.top_p;
   rule.repeat_penalty = options.repeat_penalty;
+  if (rule.repeat_penalty != 1) rule.reach = options.repeat_last;
   rule.all_above = options.min_p <= 0;
   if (!rule.all_above) rule.least_power = static_cast<float>(std::log(options.min_p));
   return rule;
@@ -97,6 +98,10 @@ Drawn draw_token(std::span<float> logits, std::span<const int32_t> recent, const
     }
     for (size_t i = 0; i < recent.size(); ++i) logits[static_cast<size_t>(recent[i])] = after[i];
   }
+  return draw_token(logits, rule, random);
+}
+
+Drawn draw_token(std::span<const float> logits, const DrawRule& rule, uint64_t random) {
   float best = -std::numeric_limits<float>::infinity();
   int32_t first = Drawn::kNothing;
   for (size_t i = 0; i < logits.size(); ++i) {
@@ -137,8 +142,7 @@ class HostDraws : public TokenDraws {
   HostDraws(Device& device, const SamplerOptions& options,
             std::span<const std::span<const int32_t>> recent)
       : pool_(device.pool()), rule_(draw_rule(options)),
-        reach_(rule_.repeat_penalty == 1 ? 0 : static_cast<size_t>(options.repeat_last)),
-        tokens_(recent.size()), recent_(recent.size()) {
+        reach_(static_cast<size_t>(rule_.reach)), tokens_(recent.size()), recent_(recent.size()) {
     for (size_t i = 0; i < recent.size(); ++i) {
       const auto last = recent[i].last(std::min(reach_, recent[i].size()));
       recent_[i].assign(last.begin(), last.end());

@@ -34,6 +34,9 @@ struct SamplerOptions {
   double repeat_penalty = 1;  ///< positive logits of recent tokens by it, others times it
   int64_t repeat_last = 64;   ///< how far back the penalty looks
   uint64_t seed = 0;
+
+  /// The most likely token every time, whatever the seed and the text.
+  bool greedy() const { return temperature == 0 && repeat_penalty == 1; }
 };
 
 /// The options as the arithmetic wants them.
@@ -42,6 +45,7 @@ struct DrawRule {
   float least_power = 0;  ///< of min-p
   int64_t top_k = 0;      ///< 0: all
   double top_p = 1, repeat_penalty = 1;
+  int64_t reach = 0;      ///< recent tokens under the penalty; 0 without one
   bool all_above = true;  ///< min-p keeps all
 };
 DrawRule draw_rule(const SamplerOptions& options);
@@ -142,7 +146,9 @@ AWQ_EVERYWHERE uint64_t top_p_target(double top_p, uint64_t sum) {
 
 }  // namespace sampling
 
-/// A token of host memory. The logits of `recent` tokens are left penalized.
+/// A token of logits in host memory, without the penalty.
+Drawn draw_token(std::span<const float> logits, const DrawRule& rule, uint64_t random);
+/// The same under the penalty; the logits of `recent` tokens are left penalized.
 Drawn draw_token(std::span<float> logits, std::span<const int32_t> recent, const DrawRule& rule,
                  uint64_t random);
 

@@ -63,10 +63,11 @@ Result<int32_t> token_of(const Drawn& drawn) {
 }
 
 Result<int32_t> Sampler::sample(std::span<const float> logits, std::span<const int32_t> history) {
+  const uint64_t random = rule_.sharpness == 0 ? 0 : random_.next();
+  const size_t reach = std::min(history.size(), static_cast<size_t>(rule_.reach));
+  if (reach == 0) return token_of(draw_token(logits, rule_, random));
   adjusted_.assign(logits.begin(), logits.end());
-  const size_t reach = std::min(history.size(), static_cast<size_t>(options_.repeat_last));
-  return token_of(draw_token(adjusted_, history.last(reach), rule_,
-                             rule_.sharpness == 0 ? 0 : random_.next()));
+  return token_of(draw_token(adjusted_, history.last(reach), rule_, random));
 }
 
 }  // namespace awq

@@ -37,13 +37,12 @@ class RandomDraws {
 class Sampler {
  public:
   explicit Sampler(const SamplerOptions& options)
-      : options_(options), rule_(draw_rule(options)), random_(options.seed) {}
+      : rule_(draw_rule(options)), random_(options.seed) {}
 
   /// `logits` [vocab]; `history` the tokens so far. Error when no logit is finite or one is NaN.
   Result<int32_t> sample(std::span<const float> logits, std::span<const int32_t> history);
 
  private:
-  SamplerOptions options_;
   DrawRule rule_;
   RandomDraws random_;
   std::vector<float> adjusted_;  ///< [vocab], the logits under a penalty

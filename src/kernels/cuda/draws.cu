@@ -371,7 +371,7 @@ class DeviceDraws : public TokenDraws {
               std::span<const std::span<const int32_t>> recent)
       : device_(device), vocab_(vocab), sequences_(static_cast<int64_t>(recent.size())) {
     d_.rule = draw_rule(options);
-    d_.reach = d_.rule.repeat_penalty == 1 ? 0 : static_cast<int>(options.repeat_last);
+    d_.reach = static_cast<int>(d_.rule.reach);
     d_.part_count = static_cast<int>((vocab + kPart - 1) / kPart);
     const auto buffer = [&](int which, int64_t bytes) {
       buffers_[which] = DeviceBuffer(device, static_cast<size_t>(sequences_ * bytes));
