@@ -1,11 +1,10 @@
-#include <dlfcn.h>
-
 #include <cstdio>
 #include <cstdlib>
 #include <string>
 
 #include "base/check.h"
 #include "kernels/cuda/blas.h"
+#include "kernels/cuda/runtime_library.h"
 
 namespace awq::cuda {
 namespace {
@@ -32,39 +31,26 @@ struct Table {
   std::string error;  ///< empty when the library is open
 };
 
-template <class F>
-bool find(void* library, const char* name, F& function, std::string& error) {
-  function = reinterpret_cast<F>(dlsym(library, name));
-  if (function == nullptr) error = std::string("libcublas has no ") + name;
-  return function != nullptr;
-}
-
 Table open_library() {
+  RuntimeLibrary library("libcublas", {"libcublas.so.13", "libcublas.so.12",
+                                "/usr/local/cuda/lib64/libcublas.so.13",
+                                "/usr/local/cuda/lib64/libcublas.so.12"});
   Table t;
-  void* library = nullptr;
-  for (const char* name :
-       {"libcublas.so.13", "libcublas.so.12", "/usr/local/cuda/lib64/libcublas.so.13",
-        "/usr/local/cuda/lib64/libcublas.so.12"}) {
-    library = dlopen(name, RTLD_NOW | RTLD_LOCAL);
-    if (library != nullptr) break;
-    if (t.error.empty()) t.error = dlerror();
-  }
-  if (library == nullptr) return t;
-  t.error.clear();
-  find(library, "cublasCreate_v2", t.create, t.error) &&
-      find(library, "cublasDestroy_v2", t.destroy, t.error) &&
-      find(library, "cublasSetStream_v2", t.set_stream, t.error) &&
-      find(library, "cublasSetWorkspace_v2", t.set_workspace, t.error) &&
-      find(library, "cublasSetMathMode", t.set_math_mode, t.error) &&
-      find(library, "cublasSgemm_v2", t.sgemm, t.error) &&
-      find(library, "cublasDgemm_v2", t.dgemm, t.error) &&
-      find(library, "cublasSsyrk_v2", t.ssyrk, t.error) &&
-      find(library, "cublasGemmEx", t.gemm_ex, t.error) &&
-      find(library, "cublasGemmStridedBatchedEx", t.gemm_batched, t.error);
+  library.find("cublasCreate_v2", t.create) &&
+      library.find("cublasDestroy_v2", t.destroy) &&
+      library.find("cublasSetStream_v2", t.set_stream) &&
+      library.find("cublasSetWorkspace_v2", t.set_workspace) &&
+      library.find("cublasSetMathMode", t.set_math_mode) &&
+      library.find("cublasSgemm_v2", t.sgemm) &&
+      library.find("cublasDgemm_v2", t.dgemm) &&
+      library.find("cublasSsyrk_v2", t.ssyrk) &&
+      library.find("cublasGemmEx", t.gemm_ex) &&
+      library.find("cublasGemmStridedBatchedEx", t.gemm_batched);
+  t.error = library.error();
   return t;
 }
 
-// Never closed: the runtime of CUDA may be gone when statics are destroyed.
+// Leaked, as the library is.
 const Table& library() {
   static const Table& table = *new Table(open_library());
   return table;

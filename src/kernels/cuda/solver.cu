@@ -1,6 +1,5 @@
 #include "kernels/cuda/solver.h"
 
-#include <dlfcn.h>
 #include <unistd.h>
 
 #include <cmath>
@@ -11,6 +10,7 @@
 #include "base/check.h"
 #include "kernels/cuda/compensate.h"
 #include "kernels/cuda/launch.cuh"
+#include "kernels/cuda/runtime_library.h"
 
 namespace awq::cuda {
 namespace {
@@ -28,38 +28,25 @@ struct Table {
   std::string error;  ///< empty when the library is open
 };
 
-template <class F>
-bool find(void* library, const char* name, F& function, std::string& error) {
-  function = reinterpret_cast<F>(dlsym(library, name));
-  if (function == nullptr) error = std::string("libcusolver has no ") + name;
-  return function != nullptr;
-}
-
 Table open_library() {
+  RuntimeLibrary library("libcusolver", {"libcusolver.so.12", "libcusolver.so.11",
+                                  "/usr/local/cuda/lib64/libcusolver.so.12",
+                                  "/usr/local/cuda/lib64/libcusolver.so.11"});
   Table t;
-  void* library = nullptr;
-  for (const char* name :
-       {"libcusolver.so.12", "libcusolver.so.11", "/usr/local/cuda/lib64/libcusolver.so.12",
-        "/usr/local/cuda/lib64/libcusolver.so.11"}) {
-    library = dlopen(name, RTLD_NOW | RTLD_LOCAL);
-    if (library != nullptr) break;
-    if (t.error.empty()) t.error = dlerror();
-  }
-  if (library == nullptr) return t;
-  t.error.clear();
-  find(library, "cusolverDnCreate", t.create, t.error) &&
-      find(library, "cusolverDnDestroy", t.destroy, t.error) &&
-      find(library, "cusolverDnSetStream", t.set_stream, t.error) &&
-      find(library, "cusolverDnCreateParams", t.create_params, t.error) &&
-      find(library, "cusolverDnDestroyParams", t.destroy_params, t.error) &&
-      find(library, "cusolverDnXpotrf_bufferSize", t.cholesky_bytes, t.error) &&
-      find(library, "cusolverDnXpotrf", t.cholesky, t.error) &&
-      find(library, "cusolverDnXtrtri_bufferSize", t.invert_bytes, t.error) &&
-      find(library, "cusolverDnXtrtri", t.invert, t.error);
+  library.find("cusolverDnCreate", t.create) &&
+      library.find("cusolverDnDestroy", t.destroy) &&
+      library.find("cusolverDnSetStream", t.set_stream) &&
+      library.find("cusolverDnCreateParams", t.create_params) &&
+      library.find("cusolverDnDestroyParams", t.destroy_params) &&
+      library.find("cusolverDnXpotrf_bufferSize", t.cholesky_bytes) &&
+      library.find("cusolverDnXpotrf", t.cholesky) &&
+      library.find("cusolverDnXtrtri_bufferSize", t.invert_bytes) &&
+      library.find("cusolverDnXtrtri", t.invert);
+  t.error = library.error();
   return t;
 }
 
-// Never closed, as cuBLAS.
+// Leaked, as the library is.
 const Table& library() {
   static const Table& table = *new Table(open_library());
   return table;
