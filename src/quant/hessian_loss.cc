@@ -4,6 +4,11 @@
 
 namespace awq {
 
+int64_t slab_rows(int64_t rows, int64_t width) {
+  constexpr int64_t kSlabBytes = int64_t{256} << 20;
+  return std::clamp<int64_t>(kSlabBytes / (width * static_cast<int64_t>(sizeof(float))), 1, rows);
+}
+
 int64_t HessianLoss::rows_at_once(int threads) {
   return kPerThread * std::max<int64_t>(4, 2 * int64_t{threads});
 }

@@ -10,6 +10,9 @@
 
 namespace awq {
 
+/// Rows [rows, width] in f32 that a device works on at once: 256 MB of them.
+int64_t slab_rows(int64_t rows, int64_t width);
+
 class HessianLoss {
  public:
   /// `gram` [width, width] is device memory and outlives this.

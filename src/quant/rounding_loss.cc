@@ -8,8 +8,6 @@
 namespace awq {
 namespace {
 
-constexpr int64_t kSlabBytes = int64_t{256} << 20;  // of rounding errors on the device
-
 float largest_magnitude(const float* w, int64_t n) {
   float largest = 0;
   for (int64_t i = 0; i < n; ++i) largest = std::max(largest, std::fabs(w[i]));
@@ -42,8 +40,7 @@ RoundingLoss::RoundingLoss(const Ops& ops, const DeviceBuffer& gram, const Float
 // f(first row, rows) with buffers for the rows' errors and losses.
 template <class F>
 void RoundingLoss::for_slabs(F&& f) {
-  const int64_t step =
-      std::clamp<int64_t>(kSlabBytes / (in_ * static_cast<int64_t>(sizeof(float))), 1, out_);
+  const int64_t step = slab_rows(out_, in_);
   error_.reserve(*ops_->device, static_cast<size_t>(step * in_) * sizeof(float));
   losses_.reserve(*ops_->device, static_cast<size_t>(step * format_.groups(in_)) * sizeof(double));
   for (int64_t first = 0; first < out_; first += step) f(first, std::min(step, out_ - first));

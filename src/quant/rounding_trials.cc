@@ -9,8 +9,6 @@
 
 namespace awq {
 
-static constexpr int64_t kTrialSlabBytes = int64_t{256} << 20;  // of errors on the device
-
 RoundingTrials::RoundingTrials(const Ops& ops, const DeviceBuffer& judge, const FloatTensor& weight,
                                const QuantFormat& format, std::span<const float> keep)
     : ops_(&ops),
@@ -47,8 +45,7 @@ RoundingTrials::RoundingTrials(const Ops& ops, const DeviceBuffer& judge, const 
 template <class F>
 double RoundingTrials::for_slabs(F&& fill) {
   Device& device = *ops_->device;
-  const int64_t step =
-      std::clamp<int64_t>(kTrialSlabBytes / (in_ * static_cast<int64_t>(sizeof(float))), 1, out_);
+  const int64_t step = slab_rows(out_, in_);
   error_.reserve(device, static_cast<size_t>(step * in_) * sizeof(float));
   losses_.reserve(device, static_cast<size_t>(step) * sizeof(double));
   std::vector<double> losses(static_cast<size_t>(step));
