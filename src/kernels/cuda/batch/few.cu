@@ -14,7 +14,7 @@ struct Begin {
   Matrix x;
   const float* weight;
   __half* y;
-  int share, parts;
+  int share;
   float *squares, *power;
   float epsilon;
 };
@@ -37,10 +37,7 @@ __global__ void __launch_bounds__(256) begin_kernel(const __grid_constant__ Begi
     const uint32_t halves = activation_halves(__ldcg(x + i) * b.weight[i] / power, 0);
     reinterpret_cast<uint16_t*>(b.y)[share_place(tokens, b.share, row, i)] = static_cast<uint16_t>(halves);
   }
-  for (int i = static_cast<int>(threadIdx.x); i < b.parts; i += blockDim.x) {
-    b.squares[row * b.parts + i] = i == 0 ? square : 0;
-  }
-  if (threadIdx.x == 0) b.power[row] = power;
+  if (threadIdx.x == 0) b.squares[row] = square, b.power[row] = power;
 }
 
 const QuantTilesCuda* tiles_of(const PackedWeight* weight) {
@@ -48,7 +45,7 @@ const QuantTilesCuda* tiles_of(const PackedWeight* weight) {
   return w->kind == CudaWeight::Kind::tiles ? static_cast<const QuantTilesCuda*>(w) : nullptr;
 }
 
-FewWeights cut(std::span<const PackedWeight* const> weights, bool paired, int shares) {
+FewWeights cut(std::span<const PackedWeight* const> weights, int shares) {
   FewWeights all{};
   all.shares = shares;
   for (const PackedWeight* weight : weights) {
@@ -57,8 +54,8 @@ FewWeights cut(std::span<const PackedWeight* const> weights, bool paired, int sh
     all.units += static_cast<int>(w.shape.strips());
   }
   const TileShape& shape = tiles_of(weights.front())->shape;
-  all.paired = paired;
-  if (paired) all.units /= 2;
+  all.paired = weights.size() == 2;  // gate and up
+  if (all.paired) all.units /= 2;
   all.strip_tiles = static_cast<int>(shape.strip_tiles());
   all.share_tiles = static_cast<int>(share_inputs(shape.in, shares) / kTileInputs);
   return all;
@@ -78,7 +75,7 @@ FewWeights few_weights(const CudaDevice& device, std::span<const PackedWeight* c
   }
   for (const int shares : {1, 2}) {
     FewArgs a{};
-    a.weights = cut(weights, weights.size() == 2, shares);
+    a.weights = cut(weights, shares);
     a.tokens = static_cast<int>(rows);
     if (few_kernels(first->shape.bits).stages(device, first->shape.groups, a) >= kFewestStages) return a.weights;
   }
@@ -115,7 +112,7 @@ bool FewRows::reserve(int64_t rows) {
 void FewRows::begin(Matrix x) const {
   const DecodeLayer& first = spec_.layers.front();
   const int share = few_weights(device_, qkv_of(first), x.rows).share_tiles * static_cast<int>(kTileInputs);
-  const Begin b{x, first.attn_norm.weight, normed(), share, 1, squares(), attn_power(), spec_.epsilon};
+  const Begin b{x, first.attn_norm.weight, normed(), share, squares(), attn_power(), spec_.epsilon};
   launch(device_, "a norm", begin_kernel, static_cast<unsigned>(x.rows), 256, 0, b);
 }
 

@@ -154,8 +154,9 @@ class Plan : public BatchStep {
     return {base + 1, base + 1 + sequences_, answers_.as<int32_t>(), base};
   }
 
-  // Whether any memory moved.
+  // Whether any memory moved. Buffers only grow: what was had last need not be asked for again.
   bool reserve(int64_t rows, Mode mode) {
+    if (rows == reserved_rows_ && mode == reserved_mode_) return false;
     bool moved = false;
     const auto grow = [&](DeviceBuffer& buffer, int64_t bytes) {
       moved |= static_cast<size_t>(bytes) > buffer.size();
@@ -181,6 +182,7 @@ class Plan : public BatchStep {
       grow(state_, (2 * rows + 1) * 4);
       grow(answers_, kAnswers * rows * 4);
     }
+    reserved_rows_ = rows, reserved_mode_ = mode;
     return moved;
   }
 
@@ -418,6 +420,8 @@ class Plan : public BatchStep {
   FewRows few_;
   Marks marks_;
   int64_t sequences_ = 0;
+  int64_t reserved_rows_ = 0;
+  Mode reserved_mode_ = Mode::step;
   DType cache_dtype_ = DType::f16;  // of the sequences
   DeviceBuffer frequency_, x_, branch_, qkv_, attended_, gate_up_, inputs_, logits_, partial_;
   DeviceBuffer caches_;   // Cache [layers][sequences]
