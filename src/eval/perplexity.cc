@@ -106,13 +106,13 @@ Result<PerplexityResult> measure_perplexity(Engine& engine, const Windows& windo
   AWQ_TRY(check_ids(engine.model(), windows.tokens));
   const Timer timer;
   Scorer scorer(engine, kv);
-  const int64_t most = logit_rows(engine);
+  const int64_t most = logit_rows(engine), chunk = engine.pass_rows();
   std::vector<RowScore> scores(static_cast<size_t>(most));
   for (int64_t w = 0; w < windows.count; ++w) {
     const std::span<const int32_t> ids = windows[w];
     scorer.begin_window(windows.window);
-    for (int64_t begin = 0; begin < windows.window; begin += Engine::kChunk) {
-      const int64_t rows = std::min(Engine::kChunk, windows.window - begin);
+    for (int64_t begin = 0; begin < windows.window; begin += chunk) {
+      const int64_t rows = std::min(chunk, windows.window - begin);
       const Matrix hidden =
           scorer.forward(ids.subspan(static_cast<size_t>(begin), static_cast<size_t>(rows)));
       bool finite = true;
@@ -146,7 +146,7 @@ Result<CompareResult> compare_models(Engine& reference, Engine& model, const Win
   double seconds[2] = {0, 0};
   Scorer scorers[2] = {Scorer(reference, DType::f32), Scorer(model, kv)};
   std::vector<double> kl;
-  const int64_t most = logit_rows(model);
+  const int64_t most = logit_rows(model), pass = std::min(reference.pass_rows(), model.pass_rows());
   std::vector<RowScore> scores[2] = {std::vector<RowScore>(static_cast<size_t>(most)),
                                      std::vector<RowScore>(static_cast<size_t>(most))};
   std::vector<double> kl_rows(static_cast<size_t>(most));
@@ -154,22 +154,22 @@ Result<CompareResult> compare_models(Engine& reference, Engine& model, const Win
   for (int64_t w = 0; w < windows.count; ++w) {
     const std::span<const int32_t> ids = windows[w];
     for (Scorer& scorer : scorers) scorer.begin_window(windows.window);
-    for (int64_t begin = 0; begin < windows.window; begin += Engine::kChunk) {
-      const int64_t rows = std::min(Engine::kChunk, windows.window - begin);
+    for (int64_t begin = 0; begin < windows.window; begin += pass) {
+      const int64_t rows = std::min(pass, windows.window - begin);
       const auto chunk = ids.subspan(static_cast<size_t>(begin), static_cast<size_t>(rows));
       Matrix hidden[2];
       for (int m = 0; m < 2; ++m) {
-        const Timer pass;
+        const Timer timed;
         hidden[m] = scorers[m].forward(chunk);
-        seconds[m] += pass.seconds();
+        seconds[m] += timed.seconds();
       }
       bool finite = true;
       for_scored_rows(begin, rows, windows.window, most, [&](int64_t first, int64_t count) {
         Matrix logits[2];
         for (int m = 0; m < 2; ++m) {
-          const Timer pass;
+          const Timer timed;
           logits[m] = scorers[m].logits(hidden[m].slice_rows(first, count));
-          seconds[m] += pass.seconds();
+          seconds[m] += timed.seconds();
         }
         const Ops& ops = model.model().ops;
         for (int m = 0; m < 2; ++m) {

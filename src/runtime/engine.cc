@@ -57,9 +57,17 @@ Matrix Engine::prefill(KvCache& cache, std::span<const int32_t> tokens) {
   return x.slice_rows(x.rows - 1, 1);
 }
 
+int64_t Engine::pass_rows() const {
+  if (device().host_visible()) return kChunk;
+  const Arch& arch = model_->arch;
+  const uint64_t bytes = Workspace::bytes(arch, kPlannedChunk) +
+                         static_cast<uint64_t>(kPlannedChunk * arch.sizes.hidden) * sizeof(float);
+  return device().available() / 8 < bytes ? kChunk : kPlannedChunk;
+}
+
 int64_t Engine::prompt_chunk(const KvCache& cache, int64_t tokens) {
   const BatchStep* const plan = batch_plan(cache);
-  return plan == nullptr ? kChunk : plan->prompt_rows(std::min(tokens, kPlannedChunk));
+  return plan == nullptr ? pass_rows() : plan->prompt_rows(std::min(tokens, kPlannedChunk));
 }
 
 BatchStep* Engine::batch_plan(const KvCache& cache) {

@@ -59,6 +59,10 @@ class Engine {
   void greedy(std::span<KvCache* const> caches, std::span<const int32_t> tokens,
               std::span<int32_t> ids);
 
+  /// Rows of one forward() that the device is best used by: kChunk; kPlannedChunk where host code waits for every
+  /// launch and memory lasts.
+  int64_t pass_rows() const;
+
   /// Rows of one pass of prefill() into such a cache.
   int64_t prompt_chunk(const KvCache& cache, int64_t tokens);
 

@@ -47,6 +47,30 @@ __device__ inline float* partial_sums(const Attend& a, int split, int64_t row, i
                          (a.head_dim + 2);
 }
 
+/// A pair of this block's kv head in the course of its softmax.
+struct Pair {
+  int64_t row, position, first, end;  // keys it sees
+  int head;
+  float slope, most = -INFINITY, total = 0;
+
+  __device__ Pair(const Attend& a, int pair)
+      : row(pair / a.shared_heads()),
+        position(a.past + row),
+        first(first_key(a, position)),
+        end(end_key(a, position)),
+        head(static_cast<int>(blockIdx.y) * a.shared_heads() + pair % a.shared_heads()),
+        slope(a.slopes == nullptr ? 0 : a.slopes[head]) {}
+
+  /// The score of a dot product of q and the key at `at`; -INFINITY where it is not to be seen. `whole`: it sees
+  /// every key that is asked for.
+  __device__ float score(const Attend& a, float dot, int64_t at, bool whole) const {
+    float score = dot * a.scale;
+    if (a.softcap > 0) score = a.softcap * tanhf(score / a.softcap);
+    if (a.slopes != nullptr) score += slope * static_cast<float>(at - position);
+    return !whole && (at < first || at >= end) ? -INFINITY : score;
+  }
+};
+
 /// Runs a kernel whose blocks take `pairs` pairs and `bytes` of shared memory each.
 inline void launch_attend(CudaDevice& device, const Attend& a, void (*kernel)(Attend), int pairs,
                           int threads, size_t bytes, const char* what) {
@@ -59,8 +83,12 @@ inline void launch_attend(CudaDevice& device, const Attend& a, void (*kernel)(At
   check_launch(what);
 }
 
-/// Pairs of a block of attend_tiles.
+/// Pairs of a block of attend_tiles and attend_floats.
 constexpr int kTilePairs = 64;
+
+/// Many pairs of an f32 cache, in f32 (attend_floats.cu): rows of whole 16-byte words.
+bool floats_attend(const Attend& a);
+void launch_floats(CudaDevice& device, const Attend& a);
 
 /// Whether the tensor cores take it: f16 caches whose rows are whole 16-byte words.
 bool tiles_attend(const Attend& a);

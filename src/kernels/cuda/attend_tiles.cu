@@ -128,22 +128,8 @@ __device__ inline void add_values(float (&out)[kDim / 8][4], const float (&p)[kT
   }
 }
 
-// The two pairs whose scores a thread holds parts of: rows g and g + 8 of its warp's 16.
-struct Pair {
-  int64_t row, position, first, end;  // keys it sees
-  int head;
-  float slope, most = -INFINITY, total = 0;
-
-  __device__ Pair(const Attend& a, int pair)
-      : row(pair / a.shared_heads()),
-        position(a.past + row),
-        first(first_key(a, position)),
-        end(end_key(a, position)),
-        head(static_cast<int>(blockIdx.y) * a.shared_heads() + pair % a.shared_heads()),
-        slope(a.slopes == nullptr ? 0 : a.slopes[head]) {}
-};
-
-// Scores to weights of a softmax in progress; returns what the sums so far are multiplied by. `e`
+// A thread holds parts of the scores of two pairs: rows g and g + 8 of its warp's 16. Scores to weights of a
+// softmax in progress; returns what the sums so far are multiplied by. `e`
 // is the first of the pair's two elements of each s[n]; `whole`: it sees every key of the tile.
 template <int kTiles>
 __device__ inline float weigh(const Attend& a, Pair& pair, float (&s)[kTiles][4], int e,
@@ -154,12 +140,8 @@ __device__ inline float weigh(const Attend& a, Pair& pair, float (&s)[kTiles][4]
 #pragma unroll
     for (int i = 0; i < 2; ++i) {
       const int64_t at = key + n * 8 + threadIdx.x % 4 * 2 + i;
-      float score = s[n][e + i] * a.scale;
-      if (a.softcap > 0) score = a.softcap * tanhf(score / a.softcap);
-      if (a.slopes != nullptr) score += pair.slope * static_cast<float>(at - pair.position);
-      if (!whole && (at < pair.first || at >= pair.end)) score = -INFINITY;
-      s[n][e + i] = score;
-      most = fmaxf(most, score);
+      s[n][e + i] = pair.score(a, s[n][e + i], at, whole);
+      most = fmaxf(most, s[n][e + i]);
     }
   }
   most = fmaxf(most, __shfl_xor_sync(~0u, most, 1));

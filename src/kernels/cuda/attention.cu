@@ -1,7 +1,7 @@
 // Attention over one sequence's cache, for any head size up to 256, in f32. A block serves one kv
 // head and up to eight pairs (attend.cuh). Each warp takes every fourth key of the block's part and
-// keeps a softmax of its own; parts are merged in a fixed order. Many pairs of an f16 cache go to
-// attend_tiles.cu instead.
+// keeps a softmax of its own; parts are merged in a fixed order. Many pairs go to attend_tiles.cu (f16) and
+// attend_floats.cu (f32) instead.
 #include <algorithm>
 #include <type_traits>
 
@@ -220,15 +220,19 @@ void launch_pairs(CudaDevice& cuda, const Attend& a, DType dtype) {
   }
 }
 
-// Enough parts of the keys to fill the device, none shorter than 16 keys (256 for tiles):
+// Which kernel attends: a warp a key of its own, tiles of halves or of floats.
+enum class Way { keys, tiles, floats };
+
+// Enough parts of the keys to fill the device, none shorter than 16 keys (256 and 128 for tiles):
 // a warp waits for memory at every key of its own.
-int choose_splits(const CudaDevice& cuda, const Attend& a, bool tiles) {
-  const int64_t per_block = tiles ? kTilePairs : kPairs;
+int choose_splits(const CudaDevice& cuda, const Attend& a, Way way) {
+  const int64_t per_block = way == Way::keys ? kPairs : kTilePairs;
   const int64_t blocks = (a.pairs() + per_block - 1) / per_block * a.kv_heads;
   const int64_t seen = a.past + a.rows;
   const int64_t keys = a.window > 0 ? std::min(seen, a.window + a.rows) : seen;
-  const int64_t wanted = (tiles ? 2 : 4) * cuda.multiprocessors() / blocks;
-  return static_cast<int>(std::clamp<int64_t>(std::min(wanted, keys / (tiles ? 256 : 16)), 1, 64));
+  const int64_t wanted = (way == Way::tiles ? 2 : 4) * cuda.multiprocessors() / blocks;
+  const int64_t fewest = way == Way::keys ? 16 : way == Way::tiles ? 256 : 128;
+  return static_cast<int>(std::clamp<int64_t>(std::min(wanted, keys / fewest), 1, 64));
 }
 
 void launch_merge(CudaDevice& cuda, const Attend& a) {
@@ -241,8 +245,8 @@ int64_t partial_floats(const Attend& a) {
 }
 
 // Splits the keys where that helps, with room for the parts.
-void split(CudaDevice& cuda, Attend& a, bool tiles) {
-  a.splits = choose_splits(cuda, a, tiles);
+void split(CudaDevice& cuda, Attend& a, Way way) {
+  a.splits = choose_splits(cuda, a, way);
   if (a.splits > 1) {
     const auto bytes = static_cast<size_t>(partial_floats(a)) * sizeof(float);
     a.partial = static_cast<float*>(cuda.scratch(1, bytes));
@@ -274,14 +278,19 @@ void launch(CudaDevice& cuda, Attend a, DType dtype) {
     a.k = halves, a.v = halves + part, a.head_stride = keys * a.head_dim;
     dtype = DType::f16;
   }
-  const bool tiles = dtype == DType::f16 && a.pairs() >= 16 && tiles_attend(a);
-  split(cuda, a, tiles);
-  if (tiles && prompt_attends(cuda, a)) {
-    launch_prompt(cuda, a);
-  } else if (tiles) {
-    launch_tiles(cuda, a);
-  } else {
+  const bool many = a.pairs() >= 16;
+  const Way way = many && dtype == DType::f16 && tiles_attend(a)    ? Way::tiles
+                  : many && dtype == DType::f32 && floats_attend(a) ? Way::floats
+                                                                    : Way::keys;
+  split(cuda, a, way);
+  if (way == Way::keys) {
     launch_pairs(cuda, a, dtype);
+  } else if (way == Way::floats) {
+    launch_floats(cuda, a);
+  } else if (prompt_attends(cuda, a)) {
+    launch_prompt(cuda, a);
+  } else {
+    launch_tiles(cuda, a);
   }
   if (a.partial != nullptr) launch_merge(cuda, a);
 }
@@ -292,7 +301,7 @@ Attend attend_of(const CudaDevice& cuda, const StepAttention& s, int64_t most) {
            static_cast<int>(s.kv_heads), static_cast<int>(s.head_dim), 1, most, 0, s.scale, 0,
            nullptr, true, 1, nullptr, 1};
   a.position = s.position;
-  a.splits = choose_splits(cuda, a, false);
+  a.splits = choose_splits(cuda, a, Way::keys);
   if (a.splits > 1) a.partial = s.partial;
   return a;
 }
@@ -323,7 +332,7 @@ void attend_together(CudaDevice& cuda, Attend a, std::span<const Segment> segmen
   const Sequences sequences = gather(segments);
   a.rows = a.partial_rows = static_cast<int>(segments.size());
   for (const Segment& segment : segments) a.past = std::max(a.past, segment.past);
-  split(cuda, a, false);
+  split(cuda, a, Way::keys);
   if (segments[0].kv.dtype == DType::f16) {
     launch_sequences<__half>(cuda, a, sequences);
   } else if (segments[0].kv.dtype == DType::i8) {
