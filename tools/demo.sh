@@ -57,15 +57,19 @@ measure() { # NAME MODEL [REPORT]
 
 step "the float model"
 measure float "$model"
-for bits in 4 3; do
-  for method in rtn awq; do
-    name=$method-int$bits-g64
-    step "$name"
-    "$awq" quantize "$model" -o "$out/$name" --method $method --bits $bits --group 64 \
-      --calib "$calibration" --calib-samples "$samples" --overwrite
-    measure "$name" "$out/$name" "$out/$name/quantization_report.json"
-  done
-done
+quantize() { # NAME BITS OPTION...
+  local name=$1-int$2-g64 bits=$2
+  shift 2
+  step "$name"
+  "$awq" quantize "$model" -o "$out/$name" "$@" --bits "$bits" --group 64 --calib "$calibration" \
+    --calib-samples "$samples" --overwrite
+  measure "$name" "$out/$name" "$out/$name/quantization_report.json"
+}
+quantize rtn 4 --method rtn
+quantize awq 4 --method awq
+quantize best 4 # the default
+quantize rtn 3 --method rtn
+quantize awq 3 --method awq
 
 step "the table"
 parameters=$("$awq" inspect "$model" --json | sed -n 's/.*"parameters": \([0-9]*\).*/\1/p')
@@ -77,6 +81,6 @@ EOF
 "$awq" report "${rows[@]}" | tee "$out/table.md"
 
 step "the 4-bit model answers: What is the capital of France?"
-"$awq" chat "$out/awq-int4-g64" --temp 0 -n 64 -p "What is the capital of France?"
+"$awq" chat "$out/best-int4-g64" --temp 0 -n 64 -p "What is the capital of France?"
 
-step "done; talk to it yourself: $awq chat $out/awq-int4-g64"
+step "done; talk to it yourself: $awq chat $out/best-int4-g64"

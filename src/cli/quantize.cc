@@ -18,7 +18,7 @@ namespace {
 
 struct QuantizeArguments {
   std::string model, out, method = "awq", group = "auto", search_loss = "hessian", max_ram,
-                          math = "auto", bits = "4", keep, quality = "standard", target_size, synthetic;
+                          math = "auto", bits = "4", keep, quality, target_size, synthetic;
   double target_bpw = 0;
   int64_t layers = 0;
   CalibrationText calibration;
@@ -28,6 +28,15 @@ struct QuantizeArguments {
   bool resume = false, duo = false;
   bool targeted() const { return target_bpw > 0 || !target_size.empty(); }
 };
+
+// What --quality is where it is not given: the best, unless a method or one of the reference's ways is asked for.
+std::string default_quality(const CLI::App& verb) {
+  for (const char* name : {"--method", "--reference-arithmetic", "--reference-groups", "--search-loss",
+                           "--act-order", "--no-clip", "--duo"}) {
+    if (verb.count(name) > 0) return "standard";
+  }
+  return "best";
+}
 
 // --quality best is a way to do awq+gptq.
 std::string method_of(const QuantizeArguments& options) {
@@ -254,6 +263,7 @@ Result<int64_t> parameters_of(const QuantizeArguments& options, const Arch& arch
 Status quantize(const CLI::App& verb, QuantizeArguments& options) {
   const Timer timer;
   AWQ_TRY(check_source(verb, options));
+  if (options.quality.empty()) options.quality = default_quality(verb);
   AWQ_ASSIGN(const OpenCheckpoint source, open_source(options));
   const Arch& arch = source.reader->arch();
   if (source.reader->quantization()) {
@@ -385,13 +395,13 @@ void add_quantize(CLI::App& app, Outcome& outcome) {
       ->type_name("OUT");
   verb->add_option("--method", options->method,
                    "rtn: plain rounding; awq: scales and clips; gptq: errors taken back column by "
-                   "column; awq+gptq: both")
-      ->check(CLI::IsMember({"rtn", "awq", "gptq", "awq+gptq"}))
-      ->capture_default_str();
+                   "column; awq+gptq: both. Without it: see --quality")
+      ->check(CLI::IsMember({"rtn", "awq", "gptq", "awq+gptq"}));
   verb->add_option("--quality", options->quality,
-                   "best: awq+gptq, for each linear the rounding that loses least on held-out text")
-      ->check(CLI::IsMember({"standard", "best"}))
-      ->capture_default_str();
+                   "best: awq+gptq, for each linear the rounding that loses least on held-out text; "
+                   "standard: --method alone. Default: best, standard beside --method and other ways to "
+                   "round or search")
+      ->check(CLI::IsMember({"standard", "best"}));
   verb->add_option("--bits", options->bits,
                    "bits of a weight: 2, 3, 4 or 8, or by linear: down=4,0.*=8,lm_head=8,*=3")
       ->capture_default_str();

@@ -110,7 +110,7 @@ Loss loss_of(const std::string& model, const std::vector<std::string>& options, 
 TEST(RealModels, AwqLosesLessThanRoundingOnTinyStories) {
   NEEDS(wikitext());
   NEEDS(tinystories());
-  const Loss awq = loss_of(tinystories(), {"--bits", "3"}, 64);
+  const Loss awq = loss_of(tinystories(), {"--bits", "3", "--method", "awq"}, 64);
   const Loss rtn = loss_of(tinystories(), {"--bits", "3", "--method", "rtn"}, 64);
   EXPECT_LT(awq.kl, rtn.kl);
 }
@@ -119,7 +119,8 @@ TEST(RealModels, AwqLosesLessThanRoundingOnSmolLM2) {
   NEEDS(wikitext());
   NEEDS(smollm2());
   const std::string text = path_join(environment("AWQ_DATA"), "calibration/wiki.utf8");
-  const Loss awq = loss_of(smollm2(), {"--bits", "3", "--calib", text, "--calib-samples", "8"}, 1);
+  const Loss awq = loss_of(
+      smollm2(), {"--bits", "3", "--method", "awq", "--calib", text, "--calib-samples", "8"}, 1);
   const Loss rtn = loss_of(smollm2(), {"--bits", "3", "--method", "rtn"}, 1);
   EXPECT_LT(awq.ppl, rtn.ppl);
   EXPECT_LT(awq.kl, rtn.kl);

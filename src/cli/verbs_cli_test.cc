@@ -11,8 +11,8 @@ class Verbs : public CheckpointTest {
   static void SetUpTestSuite() {
     make_folder("float");
     quantized_ =
-        run_awq({"quantize", path("float"), "-o", path("int4"), "--calib", path("text.txt"),
-                 "--calib-samples", "16", "--calib-length", "64", "--json"});
+        run_awq({"quantize", path("float"), "-o", path("int4"), "--method", "awq", "--calib",
+                 path("text.txt"), "--calib-samples", "16", "--calib-length", "64", "--json"});
   }
 
   // Runs and parses what it printed: one JSON document and nothing else.
@@ -50,6 +50,23 @@ TEST_F(Verbs, QuantizeReportsGroupsLossesAndCost) {
   ASSERT_TRUE(file.ok());
   EXPECT_EQ(*file, *report);
   EXPECT_NE(quantized_.err.find("group 64"), std::string::npos) << "--group auto is said aloud";
+}
+
+TEST_F(Verbs, QuantizeDoesItsBestUnlessAWayIsNamed) {
+  const auto quality = [](const std::vector<std::string>& more) {
+    std::vector<std::string> words = {"quantize", path("float"), "-o", path("way"), "--calib",
+                                      path("text.txt"), "--calib-samples", "16", "--calib-length",
+                                      "64", "--overwrite", "--json"};
+    words.insert(words.end(), more.begin(), more.end());
+    const Json options = json_of(words)["options"];
+    return cat(options["method"].get<std::string>(), ", ", options["quality"].get<std::string>());
+  };
+  EXPECT_EQ(quality({}), "awq+gptq, best");
+  EXPECT_EQ(quality({"--method", "awq"}), "awq, standard");
+  EXPECT_EQ(quality({"--reference-arithmetic"}), "awq, standard");
+  EXPECT_EQ(quality({"--duo"}), "awq, standard");
+  EXPECT_EQ(quality({"--method", "awq+gptq", "--quality", "best"}), "awq+gptq, best");
+  EXPECT_EQ(quality({"--quality", "standard"}), "awq, standard");
 }
 
 TEST_F(Verbs, InspectTellsFloatFromPacked) {
