@@ -107,6 +107,15 @@ Loss loss_of(const std::string& model, const std::vector<std::string>& options, 
   return {compare["ppl"], compare["kl_mean"]};
 }
 
+// Its tokenizer fuses what it does not know: the 31st word has no token of its own.
+TEST(RealModels, WordsThatMergeIntoTheirContextAreScored) {
+  NEEDS(tinystories());
+  const std::string tasks = path_join(environment("AWQ_DATA"), "tasks/lambada_openai.jsonl");
+  NEEDS(tasks);
+  const Json rows = run_json({"eval", tinystories(), "--tasks", tasks, "--limit", "40"});
+  EXPECT_EQ(rows[0]["chosen"].size(), 40u);
+}
+
 TEST(RealModels, AwqLosesLessThanRoundingOnTinyStories) {
   NEEDS(wikitext());
   NEEDS(tinystories());

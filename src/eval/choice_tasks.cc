@@ -48,10 +48,11 @@ class ChoiceScorer {
       ids.erase(ids.begin(), ids.begin() + static_cast<int64_t>(cut));
       begin = begin > cut ? begin - cut : 0;
     }
-    begin = std::max<size_t>(begin, 1);  // the first token has nothing before it
-    if (ids.size() <= begin) {
-      return bad_input(cat("\"", printable(continuation, 60), "\" has no tokens of its own"));
+    if (ids.size() < 2) {  // the first token has nothing before it
+      return bad_input(cat("\"", printable(continuation, 60), "\" has no token behind another"));
     }
+    // A continuation that the tokenizer merged into its context has the last token.
+    begin = std::clamp<size_t>(begin, 1, ids.size() - 1);
     AWQ_TRY(check_ids(engine_.model(), ids));
     return score_ids(ids, begin);
   }
