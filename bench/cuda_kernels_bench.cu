@@ -4,8 +4,8 @@
 //
 //   cuda_kernels_bench [--json] [--quick] [--check] | --plans
 //
-// --plans times every way to cut a product for warpgroups; --check only compares with a float64
-// reference; --quick measures fewer shapes and token counts.
+// --plans times every way to cut a product for warpgroups, and cuBLAS without and behind decoding;
+// --check only compares with a float64 reference; --quick measures fewer shapes and token counts.
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -407,8 +407,8 @@ class Timings {
     }
   }
 
-  /// Every plan of warpgroups, the conversion of the activations left out: what kCosts of
-  /// product_plan.cc are fitted to.
+  /// cuBLAS, cuBLAS behind decoding, and every plan of warpgroups, all from activations that lie as they
+  /// are read: what kCosts of product_plan.cc are fitted to.
   void plans(const Shape& s, const std::vector<int64_t>& token_counts) {
     std::vector<std::unique_ptr<QuantTilesCuda>> w;
     const double bytes = static_cast<double>(s.out * s.in) * (0.5 + 80.0 / 4096);
@@ -418,19 +418,26 @@ class Timings {
     const int n = static_cast<int>(w.size());
     for (const int64_t tokens : token_counts) {
       const WarpgroupPlan chosen = plan_warpgroups(w[0]->shape, tokens, device_.multiprocessors());
+      const Matrix y(y_.as<float>(), tokens, s.out);
+      const auto line = [&](const char* kind, int columns, int parts, double us, const char* mark) {
+        std::printf("%s,%s,%ld,%ld,%ld,%d,%d,%.2f,%s\n", kind, s.name, static_cast<long>(s.out),
+                    static_cast<long>(s.in), static_cast<long>(tokens), columns, parts, us, mark);
+      };
+      line("cublas", 0, 0, cublas_us(s, tokens), "");
+      const double decoded = graph_us(device_, launches(n, tokens), [&](int i) {
+        multiply_decoded(device_, x16_.data(), *w[i % n], nullptr, y);
+      });
+      line("decoded", 0, 0, decoded, "");
       for (const int columns : {32, 64, 128, 256}) {
         if (columns >= 2 * std::max<int64_t>(tokens, 32)) continue;
         for (const int parts : {0, 1, 2, 3, 4, 5, 6, 7, 8}) {  // 0: even
           const WarpgroupPlan plan{columns, std::max(parts, 1), parts == 0};
           const double us = graph_us(device_, launches(n, tokens), [&](int i) {
             const QuantTilesCuda* const one = w[i % n].get();
-            const Matrix y(y_.as<float>(), tokens, s.out);
             multiply_warpgroup_inputs(device_, x16_.data(), tokens, {{&one, 1}, nullptr, {&y, 1}},
                                       plan);
           });
-          std::printf("plan,%s,%ld,%ld,%ld,%d,%d,%.2f,%s\n", s.name, static_cast<long>(s.out),
-                      static_cast<long>(s.in), static_cast<long>(tokens), columns, parts, us,
-                      plan == chosen ? "chosen" : "");
+          line("plan", columns, parts, us, plan == chosen ? "chosen" : "");
         }
       }
     }
@@ -521,7 +528,7 @@ int run(bool json, bool quick, bool only_check, bool plans) {
   if (plans) {
     Timings timings(device, false);
     for (const Shape& s : kShapes) {
-      if (s.quick && s.out > 1024) timings.plans(s, {16, 32, 64, 128, 256, 512, 1024});
+      if (s.quick && s.out > 1024) timings.plans(s, {16, 32, 64, 128, 256, 512, 1024, 2048});
     }
     return 0;
   }
