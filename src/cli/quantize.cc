@@ -19,6 +19,7 @@ namespace {
 struct QuantizeArguments {
   std::string model, out, method = "awq", group = "auto", search_loss = "hessian", max_ram,
                           math = "auto", bits = "4", keep, quality, target_size, synthetic;
+  std::string version;  // of the program
   double target_bpw = 0;
   int64_t layers = 0;
   CalibrationText calibration;
@@ -316,6 +317,7 @@ Status quantize(const CLI::App& verb, QuantizeArguments& options) {
              OutputDirectory::create(options.out, options.overwrite, inputs, options.resume));
   QuantizeJournal journal(output, {{"options", options_json(options, quantize)},
                                    {"input", source.checkpoint->fingerprint()},
+                                   {"version", options.version},
                                    {"backend", ops.name},
                                    {"tf32", tf32}});
   if (options.resume) AWQ_TRY(resume_journal(options.out, journal, output));
@@ -331,6 +333,7 @@ Status quantize(const CLI::App& verb, QuantizeArguments& options) {
   Json allocation;
   if (options.targeted()) {
     AWQ_ASSIGN(allocation, allocate(options, source, tokens, ops, quantize));
+    AWQ_TRY(journal.agree("widths", quantize.formats.widths()));
   }
   const Interruptible interruptible;
   Result<Json> made = [&] {
@@ -459,7 +462,10 @@ void add_quantize(CLI::App& app, Outcome& outcome) {
       "Examples:\n  awq quantize ./SmolLM2-135M -o ./smollm2-awq\n"
       "  awq quantize ./model.gguf -o ./out --bits 3 --group 64 --calib text.txt\n"
       "  awq quantize --synthetic llama-3-8b --layers 4 --device cuda");
-  verb->callback([options, verb, &outcome] { outcome.status = quantize(*verb, *options); });
+  verb->callback([options, verb, &outcome] {
+    options->version = outcome.version;
+    outcome.status = quantize(*verb, *options);
+  });
 }
 
 }  // namespace awq

@@ -100,7 +100,8 @@ class BlockBits {
   int64_t layer_;
 };
 
-// KL divergence of the next token from that after hidden states `expected` [rows, hidden].
+// KL divergence of the next token from that after hidden states `expected` [rows, hidden]; NaN where a logit is
+// not finite.
 class OutputError {
  public:
   OutputError(const Model& frame, Matrix expected)
@@ -121,6 +122,11 @@ class OutputError {
       }
       std::vector<double> kl(static_cast<size_t>(rows));
       ops.divergence(*ops.device, logits[0], logits[1], scores[0].data(), scores[1].data(), kl.data());
+      for (const std::vector<RowScore>& of_model : scores) {
+        for (const RowScore& score : of_model) {
+          if (!std::isfinite(score.nll)) return NAN;  // no divergence says so
+        }
+      }
       for (const double one : kl) sum += one;
     }
     return sum / static_cast<double>(hidden.rows);

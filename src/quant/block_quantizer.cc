@@ -41,7 +41,8 @@ Result<RoundedBlock> BlockQuantizer::run(int64_t layer, Calibration& calibration
   {
     const BlockWeights weights = pack_block(arch_, block, ops_);
     if (options_.scaled() && options_.search_loss == SearchLoss::module) {
-      modules = calibration.capture_module_inputs(weights, layer, calibration.sequences());
+      const int64_t all = calibration.sequences();  // but those that only judge
+      modules = calibration.capture_module_inputs(weights, layer, all - options_.held_out(all));
     }
     AWQ_ASSIGN(seen, observe(layer, calibration, weights));
     note_experts(layer, seen.fit);
@@ -247,18 +248,19 @@ Result<RoundedBlock> BlockQuantizer::compensate(int64_t layer, const Seen& seen,
         found == keeps.end() ? std::span<const float>() : std::span<const float>(found->second);
     const Slot slot = input_slot(arch_.block, linear.slot);
     const InputStatistics* fit = enough(seen.fit, slot);
-    if (fit == nullptr) {  // a starved expert: no Hessian to take errors back by
+    const InputStatistics* judge = enough(seen.judge, slot);
+    const bool unjudged = judge == nullptr && !seen.judge.empty();
+    if (fit == nullptr || unjudged) {  // a starved expert: no Hessian to take errors back by, or to judge by
       FloatTensor weight = block[linear.slot].weight;
       if (!keep.empty()) apply_clip(weight, keep, *format, ops_.device->pool());
       rounded[linear.slot] = round_weight(weight, *format, ops_.device->pool());
       Json& noted = entry(layer, linear);
       noted["bits"] = format->bits;
-      noted["rounding"] = "nearest, starved";
+      noted["rounding"] = fit == nullptr ? "nearest, starved" : "nearest, unjudged";
       continue;
     }
     if (slot != input) AWQ_TRY(finish());
     input = slot;
-    const InputStatistics* judge = enough(seen.judge, slot);
     attempts.push_back({linear, keep,
                         RoundingTrials(ops_, (judge == nullptr ? *fit : *judge).gram,
                                        block[linear.slot].weight, *format, keep)});

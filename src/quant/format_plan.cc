@@ -178,6 +178,14 @@ std::string FormatPlan::name() const {
              head_bits_ == 0 ? std::string() : cat(", head INT", head_bits_));
 }
 
+std::vector<int> FormatPlan::widths() const {
+  std::vector<int> result;
+  for (size_t layer = 0; layer < bits_.size(); ++layer) {
+    for (const Slot slot : linears_) result.push_back(bits_[layer][slot]);
+  }
+  return result;
+}
+
 double FormatPlan::bits_per_weight(const Arch& arch) const {
   double bits = 0, weights = 0;
   for (int64_t layer = 0; layer < arch.sizes.layers; ++layer) {

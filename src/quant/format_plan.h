@@ -51,6 +51,8 @@ class FormatPlan {
   PackedFormat packed() const;
   /// "INT4-g128", "INT3-g64, mixed".
   std::string name() const;
+  /// Bits of every linear, layer by layer in the order of slots; 0: in float.
+  std::vector<int> widths() const;
   /// Bits per weight of the blocks' linears, scales and zero points included, floats as written.
   double bits_per_weight(const Arch& arch) const;
 

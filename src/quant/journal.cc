@@ -52,6 +52,7 @@ Result<bool> QuantizeJournal::resume() {
   }
   tokens_.resize(ids.size() / sizeof(int32_t));
   std::memcpy(tokens_.data(), ids.data(), tokens_.size() * sizeof(int32_t));
+  head_ = head;
   blocks_.assign(lines.begin() + 1, lines.end());
   file_.reset();
   AWQ_ASSIGN(InPlaceFile file, InPlaceFile::open(path, true));
@@ -68,6 +69,16 @@ Status QuantizeJournal::start(std::span<const int32_t> tokens) {
   file_.emplace(std::move(file));
   size_ = 0;
   return append(identity_);
+}
+
+Status QuantizeJournal::agree(const std::string& key, const Json& value) {
+  if (!started()) {
+    identity_[key] = value;
+    return {};
+  }
+  if (const auto was = head_.find(key); was != head_.end() && *was == value) return {};
+  return usage_error(cat("--resume: the stopped run chose other ", key, " than this one (another device or "
+                         "program); leave --resume out to begin again"));
 }
 
 Status QuantizeJournal::add(Json entries) {

@@ -32,6 +32,9 @@ class QuantizeJournal {
   Result<bool> resume();
   /// The frame is on disk: blocks follow.
   Status start(std::span<const int32_t> tokens);
+  /// What was found out before the blocks, once for all: kept with the identity until start(); of a resumed run
+  /// it must be what that found. Usage error otherwise.
+  Status agree(const std::string& key, const Json& value);
   /// Block layers() is on disk. `entries`: {"groups", "linears", ...} of the report.
   Status add(Json entries);
 
@@ -45,6 +48,7 @@ class QuantizeJournal {
 
   std::string directory_;
   Json identity_;
+  Json head_;  // of a resumed run: identity and what was agreed on
   std::vector<int32_t> tokens_;
   std::vector<Json> blocks_;
   std::optional<InPlaceFile> file_;

@@ -67,5 +67,24 @@ TEST_F(Journal, OtherOptionsAndForgedFilesAreErrors) {
             std::string::npos);
 }
 
+TEST_F(Journal, WhatWasFoundOutMustBeFoundAgain) {
+  const std::string target = directory.file("out");
+  auto output = OutputDirectory::create(target, false, {}, true);
+  ASSERT_TRUE(output.ok());
+  {
+    QuantizeJournal journal(*output, kSame);
+    ASSERT_TRUE(journal.agree("widths", {3, 4}).ok());
+    ASSERT_TRUE(journal.start(std::vector<int32_t>{1}).ok());
+  }
+  QuantizeJournal journal(*output, kSame);
+  const auto resumed = journal.resume();
+  ASSERT_TRUE(resumed.ok() && *resumed);
+  EXPECT_TRUE(journal.agree("widths", {3, 4}).ok());
+  const Status other = journal.agree("widths", {4, 4});
+  ASSERT_FALSE(other.ok());
+  EXPECT_NE(other.error().message.find("widths"), std::string::npos) << other.error().message;
+  EXPECT_FALSE(journal.agree("unheard of", 1).ok());
+}
+
 }  // namespace
 }  // namespace awq

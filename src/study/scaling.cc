@@ -1,4 +1,5 @@
 // Table 2: what multiplying 1% salient channels by s does to the steps of their groups.
+#include <algorithm>
 #include <cmath>
 #include <mutex>
 
@@ -12,7 +13,7 @@ struct Steps {
   double groups = 0, changed = 0, ratio = 0, error = 0;
 };
 
-// Every group's step before and after the salient columns are multiplied by s.
+// The step of every group with a salient channel before and after those are multiplied by s.
 Steps count_steps(const FloatTensor& weight, std::span<const int64_t> channels, float s,
                   const QuantFormat& format, ThreadPool& pool) {
   const int64_t in = weight.shape[1], group = format.group_size(in);
@@ -27,6 +28,8 @@ Steps count_steps(const FloatTensor& weight, std::span<const int64_t> channels, 
       const float* w = weight.values.data() + row * in;
       for (int64_t i = 0; i < in; ++i) scaled[static_cast<size_t>(i)] = w[i] * columns[static_cast<size_t>(i)];
       for (int64_t first = 0; first < in; first += group) {
+        const auto next = std::lower_bound(channels.begin(), channels.end(), first);
+        if (next == channels.end() || *next >= first + group) continue;
         const int64_t n = std::min(group, in - first);
         const float before = find_params(w + first, n, format).scale;
         const float after = find_params(scaled.data() + first, n, format).scale;
@@ -52,7 +55,7 @@ Result<StudyResult> study_scaling(StudyContext& context) {
   StudyResult result;
   result.title = cat("Table 2: 1% salient channels multiplied by s, ", format_name(format));
   result.columns = {{"name", "s", -1},
-                    {"changed", "groups with another step %", 1},
+                    {"changed", "their groups with another step %", 1},
                     {"ratio", "mean step'/step", 3},
                     {"error", "mean (step'/step)/s", 3},
                     {"ppl", "perplexity", 3},

@@ -55,7 +55,7 @@ __global__ void divergence_rows(Matrix p, Matrix q, const RowScore* p_scores,
     }
   }
   sum = block_sum(sum, sums);
-  if (threadIdx.x == 0) kl[blockIdx.x] = fmax(sum, 0.0);
+  if (threadIdx.x == 0) kl[blockIdx.x] = sum < 0 ? 0 : sum;
 }
 
 }  // namespace
