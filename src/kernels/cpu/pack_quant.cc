@@ -6,6 +6,7 @@
 
 #include "kernels/check_shapes.h"
 #include "kernels/cpu/weights.h"
+#include "kernels/cpu/zip.h"
 
 namespace awq::cpu {
 namespace {
@@ -33,6 +34,7 @@ uint32_t first_bytes(uint32_t word, int64_t count) {
 }
 
 struct FromCodes {
+  static constexpr bool kPairs = false;
   const QuantWeight& weight;
 
   void fetch(int64_t, int64_t) const {}
@@ -48,6 +50,7 @@ struct FromCodes {
 
 // Columns of words are eight rows of one input, in nibbles.
 struct FromAwqWords {
+  static constexpr bool kPairs = true;
   const uint32_t* words;
   int64_t columns;
 
@@ -70,6 +73,30 @@ struct FromAwqWords {
     }
   }
 
+  // A whole unit of the panels of `row` and `row` + 16, as put_step would make it of quads.
+  void put_pair(int64_t row, int64_t k, std::byte* panel, std::byte* next) const {
+    Words4 bytes[4][kQuads];  // [column][quad]: lane b is byte b of the quad's four words
+    for (int q = 0; q < kQuads; ++q) {
+      Bytes16 in[4];
+      for (int i = 0; i < 4; ++i) in[i] = load_vector<Bytes16>(words + (k + 4 * q + i) * columns + row / 8);
+      const auto a = (Shorts8)zip_low(in[0], in[1]), b = (Shorts8)zip_low(in[2], in[3]);
+      const auto c = (Shorts8)zip_high(in[0], in[1]), d = (Shorts8)zip_high(in[2], in[3]);
+      bytes[0][q] = (Words4)zip_low(a, b), bytes[1][q] = (Words4)zip_high(a, b);
+      bytes[2][q] = (Words4)zip_low(c, d), bytes[3][q] = (Words4)zip_high(c, d);
+    }
+    for (int c = 0; c < 4; ++c) {
+      std::byte* to = (c < 2 ? panel : next) + c % 2 * 32;
+      transpose_square<kQuads>(bytes[c]);
+      for (int b = 0; b < 2; ++b) {  // even rows are the low half of a word, odd ones the high half
+        const Words4 even = bytes[c][b], odd = bytes[c][b + 2];
+        const Words4 low = (even & 0x0F0F0F0F) | (odd & 0x0F0F0F0F) << 4;
+        const Words4 high = (even >> 4 & 0x0F0F0F0F) | (odd & 0xF0F0F0F0);
+        std::memcpy(to + 16 * b, &low, 16);
+        std::memcpy(to + 16 * b + kLine, &high, 16);
+      }
+    }
+  }
+
   // Bytes of nibbles from `shift` on: those of the rows kAwqOrder[shift / 4 + 2 j], j = 0 .. 3.
   static void transpose(const uint32_t (&inputs)[4], int shift, uint32_t* rows) {
     constexpr uint32_t kLow = 0x0F0F0F0F, kEven = 0x00FF00FF;
@@ -85,6 +112,7 @@ struct FromAwqWords {
 
 // Rows of words are the bits of consecutive inputs, the lowest first.
 struct FromGptqWords {
+  static constexpr bool kPairs = false;
   const uint32_t* words;
   int64_t out, rows_of_words;
   int bits;
@@ -208,7 +236,15 @@ void pack_strip(const QuantWeight& facts, QuantPanels& packed, const Source& sou
       for (int64_t next = k + step * kUnit; next < k + 2 * step * kUnit; next += kUnit) {
         if (next + kUnit <= facts.in) source.fetch(first * kPanel, next);
       }
-      for (int64_t p = first; p < end; ++p) {
+      int64_t p = first;
+      if constexpr (Source::kPairs) {
+        const bool whole = packed.length[b] - offset >= kUnit;
+        for (; whole && p + 1 < end && (p + 2) * kPanel <= facts.out; p += 2) {
+          const size_t at = packed.codes_at + static_cast<size_t>(u) * size;
+          source.put_pair(p * kPanel, k, panel(p) + at, panel(p + 1) + at);
+        }
+      }
+      for (; p < end; ++p) {
         UnitQuads units[2];
         for (int32_t i = 0; i < step; ++i) {
           source.get(p * kPanel, std::min<int64_t>(kPanel, facts.out - p * kPanel), k + i * kUnit,
@@ -234,7 +270,7 @@ std::unique_ptr<PackedWeight> pack(Device& device, const QuantWeight& facts, con
       packed->codes_at + static_cast<size_t>(packed->unit.back()) * unit_bytes(packed->format),
       kLine);
   packed->bytes = static_cast<uint64_t>(packed->panels()) * packed->panel_bytes;
-  packed->data = Buffer(packed->bytes);
+  packed->data = Buffer::of_chunk(packed->bytes);
   const int64_t panels = packed->panels(), strips = (panels + kStripPanels - 1) / kStripPanels;
   device.pool().parallel_for(strips, 1, [&](int64_t begin, int64_t end) {
     for (int64_t s = begin; s < end; ++s) {
