@@ -139,7 +139,9 @@ inline void store_bytes(int8_t* p, I v) {
   _mm_storel_epi64(reinterpret_cast<__m128i*>(p), _mm_packs_epi16(shorts, shorts));
 }
 // Never out of line: GCC takes such a function for one without effects and drops its calls.
-__attribute__((always_inline)) inline void prefetch(const void* p) { _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T0); }
+__attribute__((always_inline)) inline void prefetch(const void* p) {
+  _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T0);
+}
 
 // Words of the products with codes (quant_product.inc).
 inline I bit_select(I mask, I yes, I no) {
