@@ -11,6 +11,7 @@ namespace {
 
 constexpr size_t kLine = 64, kHugePage = size_t{2} << 20;
 constexpr size_t kLarge = 2 * kHugePage, kChunk = 8 * kHugePage;
+constexpr size_t kSmall = size_t{32} << 10;  // not worth clearing a huge page for
 
 }  // namespace
 
@@ -33,7 +34,7 @@ Buffer Buffer::of_chunk(size_t bytes) {
   static std::mutex mutex;
   static std::weak_ptr<Buffer> open;
   static size_t used = 0;  // of the open chunk
-  if (bytes == 0 || bytes >= kLarge) return Buffer(bytes);
+  if (bytes < kSmall || bytes >= kLarge) return Buffer(bytes);
   const size_t rounded = (bytes + kLine - 1) / kLine * kLine;
   const std::lock_guard lock(mutex);
   std::shared_ptr<Buffer> chunk = open.lock();

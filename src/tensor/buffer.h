@@ -18,7 +18,7 @@ class Buffer {
   Buffer() = default;
   /// Uninitialised memory; pages are touched first by whoever writes them.
   explicit Buffer(size_t bytes);
-  /// The same, but small pieces share huge pages with those asked for before and after: for what lives
+  /// The same, but pieces from 32 KiB to 4 MiB share huge pages with those asked for before and after: for what lives
   /// about as long, such as the weights of a model. Memory is given back when the last of a chunk of 16 MiB
   /// is gone.
   static Buffer of_chunk(size_t bytes);
