@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <utility>
 
@@ -17,10 +18,15 @@ class Buffer {
   Buffer() = default;
   /// Uninitialised memory; pages are touched first by whoever writes them.
   explicit Buffer(size_t bytes);
+  /// The same, but pieces from 32 KiB to 4 MiB share huge pages with those asked for before and after: for what lives
+  /// about as long, such as the weights of a model. Memory is given back when the last of a chunk of 16 MiB
+  /// is gone.
+  static Buffer of_chunk(size_t bytes);
   Buffer(Buffer&& other) noexcept { *this = std::move(other); }
   Buffer& operator=(Buffer&& other) noexcept {
     std::swap(data_, other.data_);
     std::swap(bytes_, other.bytes_);
+    std::swap(chunk_, other.chunk_);
     return *this;
   }
   ~Buffer();
@@ -41,6 +47,7 @@ class Buffer {
  private:
   std::byte* data_ = nullptr;
   size_t bytes_ = 0;
+  std::shared_ptr<Buffer> chunk_;  // that the data is a piece of
 };
 
 }  // namespace awq

@@ -6,6 +6,7 @@
 
 #include "kernels/check_shapes.h"
 #include "kernels/cpu/weights.h"
+#include "kernels/cpu/zip.h"
 
 namespace awq::cpu {
 namespace {
@@ -21,6 +22,9 @@ size_t unit_bytes(CodeFormat format) {
   return kBytes[format];
 }
 
+// Units packed together.
+int32_t step_units(CodeFormat format) { return format == kInt3 ? 2 : 1; }
+
 /// [quad][row]: byte i of a word is the code of input 4 quad + i, 0 past the end.
 using UnitQuads = uint32_t[kQuads][kPanel];
 
@@ -30,6 +34,7 @@ uint32_t first_bytes(uint32_t word, int64_t count) {
 }
 
 struct FromCodes {
+  static constexpr bool kPairs = false;
   const QuantWeight& weight;
 
   void fetch(int64_t, int64_t) const {}
@@ -45,6 +50,7 @@ struct FromCodes {
 
 // Columns of words are eight rows of one input, in nibbles.
 struct FromAwqWords {
+  static constexpr bool kPairs = true;
   const uint32_t* words;
   int64_t columns;
 
@@ -67,6 +73,30 @@ struct FromAwqWords {
     }
   }
 
+  // A whole unit of the panels of `row` and `row` + 16, as put_step would make it of quads.
+  void put_pair(int64_t row, int64_t k, std::byte* panel, std::byte* next) const {
+    Words4 bytes[4][kQuads];  // [column][quad]: lane b is byte b of the quad's four words
+    for (int q = 0; q < kQuads; ++q) {
+      Bytes16 in[4];
+      for (int i = 0; i < 4; ++i) in[i] = load_vector<Bytes16>(words + (k + 4 * q + i) * columns + row / 8);
+      const auto a = (Shorts8)zip_low(in[0], in[1]), b = (Shorts8)zip_low(in[2], in[3]);
+      const auto c = (Shorts8)zip_high(in[0], in[1]), d = (Shorts8)zip_high(in[2], in[3]);
+      bytes[0][q] = (Words4)zip_low(a, b), bytes[1][q] = (Words4)zip_high(a, b);
+      bytes[2][q] = (Words4)zip_low(c, d), bytes[3][q] = (Words4)zip_high(c, d);
+    }
+    for (int c = 0; c < 4; ++c) {
+      std::byte* to = (c < 2 ? panel : next) + c % 2 * 32;
+      transpose_square<kQuads>(bytes[c]);
+      for (int b = 0; b < 2; ++b) {  // even rows are the low half of a word, odd ones the high half
+        const Words4 even = bytes[c][b], odd = bytes[c][b + 2];
+        const Words4 low = (even & 0x0F0F0F0F) | (odd & 0x0F0F0F0F) << 4;
+        const Words4 high = (even >> 4 & 0x0F0F0F0F) | (odd & 0xF0F0F0F0);
+        std::memcpy(to + 16 * b, &low, 16);
+        std::memcpy(to + 16 * b + kLine, &high, 16);
+      }
+    }
+  }
+
   // Bytes of nibbles from `shift` on: those of the rows kAwqOrder[shift / 4 + 2 j], j = 0 .. 3.
   static void transpose(const uint32_t (&inputs)[4], int shift, uint32_t* rows) {
     constexpr uint32_t kLow = 0x0F0F0F0F, kEven = 0x00FF00FF;
@@ -82,6 +112,7 @@ struct FromAwqWords {
 
 // Rows of words are the bits of consecutive inputs, the lowest first.
 struct FromGptqWords {
+  static constexpr bool kPairs = false;
   const uint32_t* words;
   int64_t out, rows_of_words;
   int bits;
@@ -116,42 +147,46 @@ struct FromGptqWords {
   }
 };
 
-// A unit where cpu/isa/quant_product.inc expects it: a byte of a word holds one input of one quad (8
-// bits), of two (4 bits) or of all four (2 bits); of 3 bits the third lie apart, rows 0-7 in the low halves
-// of bytes, rows 8-15 in the high ones.
+// Units where cpu/isa/quant_product.inc expects them, three bits for two units at a time: lane 4 r + q of a
+// vector is quad q of the rows 4 r + s, whose sets s lie in vectors of their own (8 bits) or in parts of bytes.
 template <CodeFormat kFormat>
-void put_unit(const UnitQuads& quads, std::byte* unit) {
-  uint32_t words[kQuads][kPanel];
-  for (int r = 0; r < kPanel; ++r) {
-    const uint32_t a = quads[0][r], b = quads[1][r], c = quads[2][r], d = quads[3][r];
-    if constexpr (kFormat == kInt8) {
-      words[0][r] = a, words[1][r] = b, words[2][r] = c, words[3][r] = d;
-    } else if constexpr (kFormat == kInt4) {
-      words[0][r] = a | b << 4, words[1][r] = c | d << 4;
-    } else {
-      constexpr uint32_t kTwo = 0x03030303, kOne = 0x01010101;
-      words[0][r] = (a & kTwo) | (b & kTwo) << 2 | (c & kTwo) << 4 | (d & kTwo) << 6;
-      words[1][r] = (a >> 2 & kOne) | (b >> 2 & kOne) << 1 | (c >> 2 & kOne) << 2 | (d >> 2 & kOne) << 3;
+void put_step(const UnitQuads* units, std::byte* step) {
+  uint32_t words[kFormat == kInt8 ? 4 : kFormat == kInt4 ? 2 : kFormat == kInt3 ? 3 : 1][kPanel];
+  for (int r = 0; r < kPanel; r += 4) {
+    for (int q = 0; q < kQuads; ++q) {
+      const uint32_t* a = units[0][q] + r;
+      const int lane = r + q;
+      if constexpr (kFormat == kInt8) {
+        for (int s = 0; s < 4; ++s) words[s][lane] = a[s];
+      } else if constexpr (kFormat == kInt4) {
+        words[0][lane] = a[0] | a[1] << 4, words[1][lane] = a[2] | a[3] << 4;
+      } else if constexpr (kFormat == kInt2) {
+        words[0][lane] = a[0] | a[1] << 2 | a[2] << 4 | a[3] << 6;
+      } else {
+        constexpr uint32_t kTwo = 0x03030303, kOne = 0x01010101;
+        const uint32_t* b = units[1][q] + r;
+        words[0][lane] = a[0] | a[1] << 3 | (a[3] >> 1 & kTwo) << 6;
+        words[1][lane] = b[0] | b[1] << 3 | (b[3] & kOne) << 6 | (a[3] & kOne) << 7;
+        words[2][lane] = a[2] | b[2] << 3 | (b[3] >> 1 & kTwo) << 6;
+      }
     }
   }
-  if constexpr (kFormat == kInt3) {
-    for (int r = 0; r < 8; ++r) words[1][r] |= words[1][r + 8] << 4;
-  }
-  std::memcpy(unit, words, unit_bytes(kFormat));
+  std::memcpy(step, words, sizeof words);
 }
 
-void put_unit(CodeFormat format, const UnitQuads& quads, std::byte* unit) {
+void put_step(CodeFormat format, const UnitQuads* units, std::byte* step) {
   switch (format) {
-    case kInt2: return put_unit<kInt2>(quads, unit);
-    case kInt3: return put_unit<kInt3>(quads, unit);
-    case kInt4: return put_unit<kInt4>(quads, unit);
-    default: return put_unit<kInt8>(quads, unit);
+    case kInt2: return put_step<kInt2>(units, step);
+    case kInt3: return put_step<kInt3>(units, step);
+    case kInt4: return put_step<kInt4>(units, step);
+    default: return put_step<kInt8>(units, step);
   }
 }
 
 // Cuts each group into blocks of at most kMaxBlock inputs.
 void cut_blocks(const QuantWeight& weight, QuantPanels& packed) {
   const int64_t group = weight.format.group_size(weight.in);
+  const int32_t step = kUnit * step_units(packed.format);
   int32_t unit = 0;
   for (int64_t start = 0; start < weight.in; start += group) {
     const int64_t end = std::min(start + group, weight.in);
@@ -160,7 +195,7 @@ void cut_blocks(const QuantWeight& weight, QuantPanels& packed) {
       packed.begin.push_back(static_cast<int32_t>(at));
       packed.length.push_back(length);
       packed.unit.push_back(unit);
-      unit += (length + kUnit - 1) / kUnit;
+      unit += (length + step - 1) / step * step_units(packed.format);
     }
   }
   packed.unit.push_back(unit);
@@ -193,16 +228,29 @@ void pack_strip(const QuantWeight& facts, QuantPanels& packed, const Source& sou
     return packed.data.data() + static_cast<size_t>(p) * packed.panel_bytes;
   };
   for (int64_t p = first; p < end; ++p) put_facts(facts, packed, p, panel(p));
+  const int32_t step = step_units(packed.format);
   const size_t size = unit_bytes(packed.format);
   for (size_t b = 0; b < packed.begin.size(); ++b) {
-    for (int32_t u = packed.unit[b]; u < packed.unit[b + 1]; ++u) {
+    for (int32_t u = packed.unit[b]; u < packed.unit[b + 1]; u += step) {
       const int64_t offset = int64_t{u - packed.unit[b]} * kUnit, k = packed.begin[b] + offset;
-      if (k + 2 * kUnit <= facts.in) source.fetch(first * kPanel, k + kUnit);
-      for (int64_t p = first; p < end; ++p) {
-        UnitQuads quads;
-        source.get(p * kPanel, std::min<int64_t>(kPanel, facts.out - p * kPanel), k,
-                   std::min<int64_t>(kUnit, packed.length[b] - offset), quads);
-        put_unit(packed.format, quads, panel(p) + packed.codes_at + static_cast<size_t>(u) * size);
+      for (int64_t next = k + step * kUnit; next < k + 2 * step * kUnit; next += kUnit) {
+        if (next + kUnit <= facts.in) source.fetch(first * kPanel, next);
+      }
+      int64_t p = first;
+      if constexpr (Source::kPairs) {
+        const bool whole = packed.length[b] - offset >= kUnit;
+        for (; whole && p + 1 < end && (p + 2) * kPanel <= facts.out; p += 2) {
+          const size_t at = packed.codes_at + static_cast<size_t>(u) * size;
+          source.put_pair(p * kPanel, k, panel(p) + at, panel(p + 1) + at);
+        }
+      }
+      for (; p < end; ++p) {
+        UnitQuads units[2];
+        for (int32_t i = 0; i < step; ++i) {
+          source.get(p * kPanel, std::min<int64_t>(kPanel, facts.out - p * kPanel), k + i * kUnit,
+                     std::min<int64_t>(kUnit, packed.length[b] - offset - i * kUnit), units[i]);
+        }
+        put_step(packed.format, units, panel(p) + packed.codes_at + static_cast<size_t>(u) * size);
       }
     }
   }
@@ -222,7 +270,7 @@ std::unique_ptr<PackedWeight> pack(Device& device, const QuantWeight& facts, con
       packed->codes_at + static_cast<size_t>(packed->unit.back()) * unit_bytes(packed->format),
       kLine);
   packed->bytes = static_cast<uint64_t>(packed->panels()) * packed->panel_bytes;
-  packed->data = Buffer(packed->bytes);
+  packed->data = Buffer::of_chunk(packed->bytes);
   const int64_t panels = packed->panels(), strips = (panels + kStripPanels - 1) / kStripPanels;
   device.pool().parallel_for(strips, 1, [&](int64_t begin, int64_t end) {
     for (int64_t s = begin; s < end; ++s) {

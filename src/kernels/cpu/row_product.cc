@@ -13,7 +13,8 @@ size_t operand_bytes(const KernelTable& kernels, const CpuWeight& w) {
 
 bool same_operand(const CpuWeight& a, const CpuWeight& b) {
   if (a.quantized != b.quantized || a.in != b.in) return false;
-  return !a.quantized || (quant(a).begin == quant(b).begin && quant(a).length == quant(b).length);
+  return !a.quantized || (quant(a).begin == quant(b).begin && quant(a).length == quant(b).length &&
+                          quant(a).unit == quant(b).unit);
 }
 
 RowOperand make_operand(const KernelTable& kernels, const CpuWeight& w, const float* x, void* memory) {

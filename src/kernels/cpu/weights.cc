@@ -5,13 +5,25 @@
 
 #include "base/float16.h"
 #include "kernels/check_shapes.h"
+#include "kernels/cpu/zip.h"
 
 namespace awq::cpu {
 namespace {
 
 template <class T>
 void pack_panel(const T* from, int64_t rows, int64_t in, T* to) {
-  for (int64_t k = 0; k < in; ++k) {
+  int64_t k = 0;
+  if constexpr (sizeof(T) == 2) {
+    for (; rows == kPanel && k + 8 <= in; k += 8) {
+      for (int half = 0; half < 2; ++half) {
+        Shorts8 square[8];
+        for (int r = 0; r < 8; ++r) square[r] = load_vector<Shorts8>(from + (8 * half + r) * in + k);
+        transpose_square<8>(square);
+        for (int i = 0; i < 8; ++i) std::memcpy(to + (k + i) * kPanel + 8 * half, &square[i], 16);
+      }
+    }
+  }
+  for (; k < in; ++k) {
     for (int64_t r = 0; r < kPanel; ++r) to[k * kPanel + r] = r < rows ? from[r * in + k] : T{0};
   }
 }
@@ -59,7 +71,7 @@ std::unique_ptr<PackedWeight> pack_float(Device& device, const FloatWeight& weig
                                                 : kBfloat16;
   packed->element = weight.dtype == DType::f32 ? 4 : 2;
   packed->bytes = static_cast<uint64_t>(packed->panels() * kPanel * weight.in) * packed->element;
-  packed->data = Buffer(packed->bytes);
+  packed->data = Buffer::of_chunk(packed->bytes);
   if (packed->element == 4) {
     pack_panels<float>(device, weight, *packed);
   } else {

@@ -2,7 +2,7 @@
 constexpr int kLanes = 8;
 constexpr int kTileTokens = 6;  // 6 x 2 accumulators, 2 weights, 1 activation of 16 registers
 constexpr int kTileVecs = 2;
-constexpr int kMostRows = 4;    // of x against one panel
+constexpr int kVectorTokens = 1; // of a product with codes: as many times 8 accumulators
 
 using F = __m256;
 using I = __m256i;
@@ -138,20 +138,48 @@ inline void store_bytes(int8_t* p, I v) {
       _mm_packs_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
   _mm_storel_epi64(reinterpret_cast<__m128i*>(p), _mm_packs_epi16(shorts, shorts));
 }
-inline void prefetch(const void* p) { _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T0); }
+// Never out of line: GCC takes such a function for one without effects and drops its calls.
+__attribute__((always_inline)) inline void prefetch(const void* p) {
+  _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T0);
+}
 
 // Words of the products with codes (quant_product.inc).
-// The bits of a unit's third bits for this half of the panel: quad q's at bit q of each byte.
-inline I load_third_bits(const uint8_t* p, int half) { return shift_right(load_int(p), 4 * half); }
+inline I bit_select(I mask, I yes, I no) {
+  return bit_or(bit_and(mask, yes), _mm256_andnot_si256(mask, no));
+}
+// Four quads of inputs for all rows of a set.
+inline I load_unit(const int8_t* p) {
+  return _mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+}
+// Lane 4 r + s is the sum of lanes 4 r to 4 r + 3 of set s.
+inline I add_sets(I a, I b, I c, I d) {
+  return _mm256_hadd_epi32(_mm256_hadd_epi32(a, b), _mm256_hadd_epi32(c, d));
+}
+template <int kA, int kB, int kC, int kD>
+inline I shift_sets(I a) {  // signed
+  return _mm256_srav_epi32(a, _mm256_setr_epi32(kA, kB, kC, kD, kA, kB, kC, kD));
+}
+// Lane 4 r + s of quad q is lane 4 r + q of set s.
+inline void transpose_sets(I (&v)[4]) {
+  const I ab0 = _mm256_unpacklo_epi32(v[0], v[1]), ab1 = _mm256_unpackhi_epi32(v[0], v[1]);
+  const I cd0 = _mm256_unpacklo_epi32(v[2], v[3]), cd1 = _mm256_unpackhi_epi32(v[2], v[3]);
+  v[0] = _mm256_unpacklo_epi64(ab0, cd0), v[1] = _mm256_unpackhi_epi64(ab0, cd0);
+  v[2] = _mm256_unpacklo_epi64(ab1, cd1), v[3] = _mm256_unpackhi_epi64(ab1, cd1);
+}
 #if defined(__AVXVNNI__)
 #define AWQ_DOT_QUADS
+constexpr bool kDotsInPlace = true;  // all eight bits of a code count
 // Each lane: acc + the products of four unsigned with four signed bytes.
 inline I dot_quad(I acc, I codes, I x) {
   asm("%{vex%} vpdpbusd %2, %1, %0" : "+x"(acc) : "x"(codes), "x"(x));
   return acc;
 }
 #else
+constexpr bool kDotsInPlace = false;
 inline I add_shorts(I a, I b) { return _mm256_add_epi16(a, b); }
+inline void add_to_shorts(I& acc, I b) {  // in place: GCC 12 copies every sum of a loop otherwise
+  asm("vpaddw %1, %0, %0" : "+x"(acc) : "x"(b));
+}
 // 16-bit halves of a lane: two products of unsigned with signed bytes each. Saturates.
 inline I dot_bytes(I codes, I x) { return _mm256_maddubs_epi16(codes, x); }
 #endif

@@ -2,7 +2,7 @@
 constexpr int kLanes = 16;
 constexpr int kTileTokens = 12;  // 12 x 2 accumulators, 2 weights, 1 activation of 32 registers
 constexpr int kTileVecs = 2;
-constexpr int kMostRows = 8;     // of x against one panel
+constexpr int kVectorTokens = 3; // of a product with codes: as many times 8 accumulators
 
 using F = __m512;
 using I = __m512i;
@@ -101,17 +101,37 @@ inline I dot_pairs(I acc, I a, I b) {
 inline void store_bytes(int8_t* p, I v) {
   _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtepi32_epi8(v));
 }
-inline void prefetch(const void* p) { _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T0); }
+// Never out of line: GCC takes such a function for one without effects and drops its calls.
+__attribute__((always_inline)) inline void prefetch(const void* p) {
+  _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T0);
+}
 
 // Words of the products with codes (quant_product.inc).
-// The bits of a unit's third bits: quad q's at bit q of each byte. 32 bytes hold rows 0-7 in the low
-// halves of bytes, rows 8-15 in the high ones.
-inline I load_third_bits(const uint8_t* p, int) {
-  const I both = _mm512_broadcast_i64x4(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
-  return _mm512_srlv_epi32(both, _mm512_setr_epi32(0, 0, 0, 0, 0, 0, 0, 0, 4, 4, 4, 4, 4, 4, 4, 4));
+inline I bit_select(I mask, I yes, I no) { return _mm512_ternarylogic_epi32(mask, yes, no, 0xCA); }
+// Four quads of inputs for all four rows of a set.
+inline I load_unit(const int8_t* p) {
+  return _mm512_broadcast_i32x4(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+}
+// Lane 4 r + s is the sum of lanes 4 r to 4 r + 3 of set s.
+inline I add_sets(I a, I b, I c, I d) {
+  const I ab = _mm512_add_epi32(_mm512_unpacklo_epi32(a, b), _mm512_unpackhi_epi32(a, b));
+  const I cd = _mm512_add_epi32(_mm512_unpacklo_epi32(c, d), _mm512_unpackhi_epi32(c, d));
+  return _mm512_add_epi32(_mm512_unpacklo_epi64(ab, cd), _mm512_unpackhi_epi64(ab, cd));
+}
+template <int kA, int kB, int kC, int kD>
+inline I shift_sets(I a) {  // signed
+  return _mm512_srav_epi32(a, _mm512_set4_epi32(kD, kC, kB, kA));
+}
+// Lane 4 r + s of quad q is lane 4 r + q of set s.
+inline void transpose_sets(I (&v)[4]) {
+  const I ab0 = _mm512_unpacklo_epi32(v[0], v[1]), ab1 = _mm512_unpackhi_epi32(v[0], v[1]);
+  const I cd0 = _mm512_unpacklo_epi32(v[2], v[3]), cd1 = _mm512_unpackhi_epi32(v[2], v[3]);
+  v[0] = _mm512_unpacklo_epi64(ab0, cd0), v[1] = _mm512_unpackhi_epi64(ab0, cd0);
+  v[2] = _mm512_unpacklo_epi64(ab1, cd1), v[3] = _mm512_unpackhi_epi64(ab1, cd1);
 }
 #if defined(__AVX512VNNI__)
 #define AWQ_DOT_QUADS
+constexpr bool kDotsInPlace = true;  // all eight bits of a code count
 // Each lane: acc + the products of four unsigned with four signed bytes.
 inline I dot_quad(I acc, I codes, I x) {
   // Not the intrinsic: around it GCC 12 stores every sum of a large tile in every step.
@@ -119,7 +139,11 @@ inline I dot_quad(I acc, I codes, I x) {
   return acc;
 }
 #else
+constexpr bool kDotsInPlace = false;
 inline I add_shorts(I a, I b) { return _mm512_add_epi16(a, b); }
+inline void add_to_shorts(I& acc, I b) {  // in place: GCC 12 copies every sum of a loop otherwise
+  asm("vpaddw %1, %0, %0" : "+v"(acc) : "v"(b));
+}
 // 16-bit halves of a lane: two products of unsigned with signed bytes each. Saturates.
 inline I dot_bytes(I codes, I x) { return _mm512_maddubs_epi16(codes, x); }
 #endif

@@ -2,7 +2,7 @@
 constexpr int kLanes = 4;
 constexpr int kTileTokens = 6;  // 6 x 4 accumulators, 4 weights, 1 activation of 32 registers
 constexpr int kTileVecs = 4;
-constexpr int kMostRows = 4;    // of x against one panel
+constexpr int kVectorTokens = 2; // of a product with codes: as many times 8 accumulators
 
 using F = float32x4_t;
 using I = int32x4_t;
@@ -125,7 +125,8 @@ inline void store_bytes(int8_t* p, I v) {
   const int32_t word = vget_lane_s32(vreinterpret_s32_s8(bytes), 0);
   __builtin_memcpy(p, &word, 4);
 }
-inline void prefetch(const void* p) { __builtin_prefetch(p); }
+// Never out of line: GCC takes such a function for one without effects and drops its calls.
+__attribute__((always_inline)) inline void prefetch(const void* p) { __builtin_prefetch(p); }
 
 // Words of the products with codes (quant_product.inc). The dot takes signed bytes: codes of 8 bits,
 // and their zeros, are held less 128.
@@ -141,10 +142,23 @@ inline I load_zeros(const uint8_t* p) {
 inline int32_t minus_sums(int32_t high, int32_t low) { return -(256 * high + low); }
 // acc - z * (256 * sum of the high bytes + sum of the low bytes)
 inline I add_zeros(I acc, I zeros, I minus) { return vmlaq_s32(acc, zeros, minus); }
-// The bits of a unit's third bits for this part of the panel: quad q's at bit q of each byte.
-inline I load_third_bits(const uint8_t* p, int part) {
-  return shift_right(load_int(p + part % 2 * 16), part / 2 * 4);
+inline I bit_select(I mask, I yes, I no) {
+  return vbslq_s32(vreinterpretq_u32_s32(mask), yes, no);
 }
+// Four quads of inputs.
+inline I load_unit(const int8_t* p) { return vreinterpretq_s32_s8(vld1q_s8(p)); }
+// Lane s is the sum of set s.
+inline I add_sets(I a, I b, I c, I d) { return vpaddq_s32(vpaddq_s32(a, b), vpaddq_s32(c, d)); }
+// Lane s of quad q is lane q of set s.
+inline void transpose_sets(I (&v)[4]) {
+  const int64x2_t ab0 = vreinterpretq_s64_s32(vtrn1q_s32(v[0], v[1]));
+  const int64x2_t ab1 = vreinterpretq_s64_s32(vtrn2q_s32(v[0], v[1]));
+  const int64x2_t cd0 = vreinterpretq_s64_s32(vtrn1q_s32(v[2], v[3]));
+  const int64x2_t cd1 = vreinterpretq_s64_s32(vtrn2q_s32(v[2], v[3]));
+  v[0] = vreinterpretq_s32_s64(vtrn1q_s64(ab0, cd0)), v[1] = vreinterpretq_s32_s64(vtrn1q_s64(ab1, cd1));
+  v[2] = vreinterpretq_s32_s64(vtrn2q_s64(ab0, cd0)), v[3] = vreinterpretq_s32_s64(vtrn2q_s64(ab1, cd1));
+}
+constexpr bool kDotsInPlace = false;  // a code's eighth bit is its sign
 #define AWQ_DOT_QUADS
 // Each lane: acc + the products of four signed bytes.
 inline I dot_quad(I acc, I codes, I x) {
