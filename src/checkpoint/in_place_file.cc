@@ -1,6 +1,7 @@
 #include "checkpoint/in_place_file.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -26,7 +27,14 @@ Status InPlaceFile::reserve(uint64_t size) {
     code = size == 0 ? 0 : ::posix_fallocate(fd_, 0, static_cast<off_t>(size));
   } while (code == EINTR);
   if (code != 0 && code != EOPNOTSUPP && code != EINVAL) return write_error(path_, code);
+  if (code != 0 && ::ftruncate(fd_, static_cast<off_t>(size)) != 0) return write_error(path_, errno);
   return {};
+}
+
+Result<uint64_t> InPlaceFile::size() const {
+  struct stat status = {};
+  if (::fstat(fd_, &status) != 0) return write_error(path_, errno);
+  return static_cast<uint64_t>(status.st_size);
 }
 
 Status InPlaceFile::write_at(uint64_t offset, const void* data, size_t size) {

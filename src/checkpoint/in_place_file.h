@@ -19,7 +19,8 @@ class InPlaceFile {
   InPlaceFile& operator=(InPlaceFile&&) = delete;
   ~InPlaceFile();
 
-  /// Reserves `size` bytes on disk; what is there stays.
+  Result<uint64_t> size() const;
+  /// Makes it `size` bytes long, reserved on disk where the file system can; what is there stays.
   Status reserve(uint64_t size);
   Status write_at(uint64_t offset, const void* data, size_t size);
   /// Bad input when the file ends before.

@@ -1,8 +1,10 @@
 #include <algorithm>
 #include <optional>
 #include <unordered_map>
+#include <utility>
 
 #include "base/bytes.h"
+#include "base/checksum.h"
 #include "base/file.h"
 #include "checkpoint/in_place_file.h"
 #include "checkpoint/writer.h"
@@ -45,6 +47,7 @@ struct SafetensorsWriter::Impl {
   std::vector<Shard> shards;
   std::string index_path;
   uint64_t total = 0, data_bytes = 0;
+  uint64_t sum = 0;  // of the checksums of what was written since take_sum()
 
   explicit Impl(std::vector<TensorDeclaration> declared) : tensors(std::move(declared)) {
     places.resize(tensors.size());
@@ -96,13 +99,24 @@ struct SafetensorsWriter::Impl {
     std::string text = dump_json(header);
     text.resize((text.size() + 7) / 8 * 8, ' ');
     AWQ_ASSIGN(InPlaceFile file, InPlaceFile::open(directory.file(shard.name), resume));
-    AWQ_TRY(file.reserve(8 + text.size() + offset));
     char length[8];
     store_le<uint64_t>(length, text.size());
-    AWQ_TRY(file.write_at(0, length, sizeof length));
-    AWQ_TRY(file.write_at(sizeof length, text.data(), text.size()));
-    for (const size_t i : shard.tensors) places[i].offset += 8 + text.size();
-    total += 8 + text.size() + offset;
+    text.insert(0, length, sizeof length);
+    if (resume) {
+      AWQ_ASSIGN(const uint64_t size, file.size());
+      std::string was(text.size(), '\0');
+      if (size == text.size() + offset) AWQ_TRY(file.read_at(0, was.data(), was.size()));
+      if (was != text) {
+        return bad_input(cat(printable(directory.file(shard.name)), ": ", size, " bytes that are not what the "
+                             "stopped run left (", text.size() + offset, ", with its header); leave --resume out "
+                             "to begin again"));
+      }
+    } else {
+      AWQ_TRY(file.reserve(text.size() + offset));
+      AWQ_TRY(file.write_at(0, text.data(), text.size()));
+    }
+    for (const size_t i : shard.tensors) places[i].offset += text.size();
+    total += text.size() + offset;
     data_bytes += offset;
     shard.file.emplace(std::move(file));
     return {};
@@ -140,6 +154,7 @@ Status SafetensorsWriter::write(std::string_view name, const void* data, size_t 
   Impl::Place& place = impl_->places[found->second];
   AWQ_CHECK(!place.written && size == place.bytes, name, ": ", size, " of ", place.bytes);
   place.written = true;
+  impl_->sum += checksum(data, size, checksum(name.data(), name.size()));
   if (impl_->shards.empty()) return {};
   return impl_->shards[place.shard].file->write_at(place.offset, data, size);
 }
@@ -156,6 +171,19 @@ Status SafetensorsWriter::read_back(std::string_view name, void* data, size_t si
   const Impl::Place& place = impl_->places[found->second];
   AWQ_CHECK(place.written && size == place.bytes, name, ": ", size, " of ", place.bytes);
   return impl_->shards[place.shard].file->read_at(place.offset, data, size);
+}
+
+std::string SafetensorsWriter::take_sum() { return hex_of(std::exchange(impl_->sum, 0)); }
+
+Result<std::string> SafetensorsWriter::sum_of(std::span<const TensorDeclaration> tensors) const {
+  uint64_t sum = 0;
+  std::vector<char> data;
+  for (const TensorDeclaration& tensor : tensors) {
+    data.resize(static_cast<size_t>(bytes_of(tensor)));
+    AWQ_TRY(read_back(tensor.name, data.data(), data.size()));
+    sum += checksum(data.data(), data.size(), checksum(tensor.name.data(), tensor.name.size()));
+  }
+  return hex_of(sum);
 }
 
 Status SafetensorsWriter::sync() {

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <unordered_map>
 
+#include "base/checksum.h"
 #include "base/file.h"
 #include "checkpoint/blocks.h"
 #include "checkpoint/gguf.h"
@@ -224,10 +225,7 @@ std::string Checkpoint::fingerprint() const {
     add(tensor.data.data() + (tensor.data.size() - sample) / 2, sample);
   }
   if (!check_unchanged().ok()) return "changed";
-  static constexpr char kHex[] = "0123456789abcdef";
-  std::string text;
-  for (int shift = 60; shift >= 0; shift -= 4) text.push_back(kHex[(hash >> shift) & 15]);
-  return text;
+  return hex_of(hash);
 }
 
 }  // namespace awq

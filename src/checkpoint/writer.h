@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -72,6 +73,10 @@ class SafetensorsWriter {
   void keep(std::string_view name);
   /// The whole data of a tensor that was written.
   Status read_back(std::string_view name, void* data, size_t size) const;
+  /// Of the names and data written since the last call, in any order.
+  std::string take_sum();
+  /// What take_sum() says of a run that wrote `tensors`, from what is in the files now.
+  Result<std::string> sum_of(std::span<const TensorDeclaration> tensors) const;
   /// Until all that was written is on disk.
   Status sync();
   /// All declared tensors must have been written. Index last.

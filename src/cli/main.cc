@@ -2,6 +2,7 @@
 #include <awq_version.h>
 
 #include <clocale>
+#include <csignal>
 #include <cstdio>
 #include <vector>
 
@@ -111,6 +112,7 @@ int run(int argc, char** argv) {
 }  // namespace awq
 
 int main(int argc, char** argv) {
+  std::signal(SIGXFSZ, SIG_IGN);  // a file beyond the limit is an error of its writer, as a full disk is
   try {
     return awq::run(argc, argv);
   } catch (const awq::DeviceMemoryError& error) {

@@ -1,6 +1,7 @@
 // awq quantize: float checkpoint in, packed checkpoint out.
 #include "quant/quantize.h"
 
+#include <cmath>
 #include <csignal>
 #include <filesystem>
 
@@ -264,6 +265,10 @@ Result<int64_t> parameters_of(const QuantizeArguments& options, const Arch& arch
 Status quantize(const CLI::App& verb, QuantizeArguments& options) {
   const Timer timer;
   AWQ_TRY(check_source(verb, options));
+  for (const auto& [name, value] : {std::pair("--target-size", options.target_size), {"--max-ram", options.max_ram}}) {
+    if (verb.count(name) > 0 && value.empty()) return usage_error(cat(name, ": a size is missing"));
+  }
+  if (std::isnan(options.target_bpw)) return usage_error("--target-bpw: nan is no number of bits");
   if (options.quality.empty()) options.quality = default_quality(verb);
   AWQ_ASSIGN(const OpenCheckpoint source, open_source(options));
   const Arch& arch = source.reader->arch();
@@ -385,6 +390,7 @@ uint64_t bytes_in(const std::string& directory) {
   uint64_t bytes = 0;
   std::error_code ignored;
   for (const auto& entry : std::filesystem::directory_iterator(directory, ignored)) {
+    if (entry.path().filename().string().rfind(".awq-", 0) == 0) continue;  // a journal's, gone in the end
     bytes += entry.file_size(ignored);
   }
   return bytes;

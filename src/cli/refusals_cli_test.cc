@@ -61,6 +61,8 @@ TEST_F(Refusals, SyntheticShapesToQuantize) {
 }
 
 TEST_F(Refusals, CL02_ValuesOutsideTheSet) {
+  expect_refused(2, {"quantize", path("model"), "-o", path("x"), "--max-ram", ""}, {"--max-ram", "missing"});
+  expect_refused(2, {"quantize", path("model"), "-o", path("x"), "--target-bpw", "nan"}, {"--target-bpw", "nan"});
   expect_refused(2, {"quantize", path("model"), "-o", path("x"), "--bits", "5"}, {"--bits", "2, 3, 4 or 8"});
   expect_refused(2, {"quantize", path("model"), "-o", path("x"), "--group", "7"}, {"--group", "64"});
   for (const char* threads : {"0", "-1", "99999"}) {
@@ -255,6 +257,24 @@ TEST_F(Refusals, FullDisksResumeToTheSameBytes) {
   EXPECT_GT(refused, 0) << "no limit was reached: the test shows nothing";
 }
 
+TEST_F(Refusals, StudiesAndReportsReplaceNoInputAndPassOverNoOption) {
+  const auto study = [](std::vector<std::string> more) {
+    std::vector<std::string> words = {"study", "int2", path("model"), "--text", path("text.txt"), "--calib",
+                                      path("text.txt")};
+    words.insert(words.end(), more.begin(), more.end());
+    return words;
+  };
+  expect_refused(2, study({"--bits", "4"}), {"--bits", "2 bits"});
+  expect_refused(2, study({"--domains", "a,b"}), {"--domains", "study calibration"});
+  expect_refused(2, study({"-o", path("text.txt")}), {"-o", "text.txt", "would replace"});
+  expect_refused(2, study({"--html", path("x"), "-o", path("x")}), {"--html", "would replace"});
+  expect_refused(2, study({"-o", path("no/where.json")}), {"where.json", "folder"});
+  ASSERT_TRUE(write_file(path("study.json"), "{}").ok());
+  expect_refused(2, {"report", path("study.json"), "-o", path("study.json")}, {"would replace"});
+  EXPECT_TRUE(file_exists(path("text.txt")));
+  EXPECT_EQ(*read_file(path("study.json")), "{}");
+}
+
 TEST_F(Refusals, TargetsThatCannotBe) {
   const std::vector<std::string> words = {"quantize", path("model"), "-o", path("x"), "--calib",
                                           path("text.txt"), "--calib-samples", "4", "--calib-length",
@@ -346,6 +366,38 @@ TEST_F(Refusals, KilledRunsResumeToTheSameBytes) {
   EXPECT_GT(resumed, 0) << "no kill left a journal: the test shows nothing";
 }
 
+// `words` go on with what lies in `left` only if it is what the stopped run wrote; it is put back in the end.
+void expect_damage_is_seen(const std::vector<std::string>& words, const std::string& left) {
+  const std::string kept = left + ".kept";
+  std::filesystem::copy(left, kept);
+  const auto put_back = [&] {
+    std::filesystem::remove_all(left);
+    std::filesystem::copy(kept, left);
+  };
+  const auto damaged = [&](const char* file, const char* word, const auto& change) {
+    put_back();
+    auto bytes = read_file(path_join(left, file));
+    ASSERT_TRUE(bytes.ok());
+    change(*bytes);
+    ASSERT_TRUE(write_file(path_join(left, file), *bytes).ok());
+    const ProgramResult run = run_awq(words);
+    EXPECT_NE(run.exit_code, 0) << file << ", " << word;
+    EXPECT_NE(run.err.find(word), std::string::npos) << run.err;
+    EXPECT_NE(run.err.find("leave --resume out"), std::string::npos) << run.err;
+  };
+  damaged("model.safetensors", "model.safetensors: 1000 bytes", [](auto& bytes) { bytes.resize(1000); });
+  damaged("model.safetensors", "model.safetensors: ", [](auto& bytes) { bytes[20] = '?'; });
+  damaged("model.safetensors", "frame", [](auto& bytes) {
+    for (size_t i = bytes.size() / 2; i < bytes.size(); ++i) bytes[i] = static_cast<char>(bytes[i] ^ 1);
+  });
+  damaged(".awq-calibration", "1000 bytes", [](auto& bytes) { bytes.resize(1000); });
+  damaged(".awq-calibration", "calibration", [](auto& bytes) { bytes[0] = static_cast<char>(bytes[0] ^ 1); });
+  damaged(".awq-journal", "layer 0 is not what the stopped run wrote",
+          [](auto& bytes) { bytes.replace(bytes.find("\"sum\":\"") + 7, 1, "x"); });
+  damaged(".awq-journal", "line 3", [](auto& bytes) { bytes += bytes.substr(bytes.find('\n') + 1); });
+  put_back();
+}
+
 TEST_F(Refusals, InterruptedRunsFinishTheBlockAndSayHowToGoOn) {
   const std::vector<std::string> words = {"quantize", path("model"), "-o", path("stopped"),
                                           "--calib", path("text.txt"), "--calib-samples", "32",
@@ -363,9 +415,10 @@ TEST_F(Refusals, InterruptedRunsFinishTheBlockAndSayHowToGoOn) {
     EXPECT_NE(run.err.find("stopped after layer 1 of 2"), std::string::npos) << run.err;
     std::vector<std::string> other = words;
     other.insert(other.end(), {"--resume", "--bits", "3"});
-    expect_refused(2, other, {"--resume", "the stopped run had options"});
+    expect_refused(2, other, {"--resume", "bits 3 where the stopped run had 4"});
     std::vector<std::string> more = words;
     more.push_back("--resume");
+    expect_damage_is_seen(more, path("stopped.partial"));
     const ProgramResult again = run_awq(more);
     EXPECT_EQ(again.exit_code, 0) << again.err;
     EXPECT_NE(again.err.find("going on after layer 1"), std::string::npos) << again.err;

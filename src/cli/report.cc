@@ -36,6 +36,7 @@ Result<ResultRow> read_row(const std::string& word) {
 
 // Documents of `study` and `quantize` as tables, or as a page.
 Status report_documents(const std::vector<std::string>& paths, const std::string& page) {
+  AWQ_TRY(check_output("-o", page, paths));
   std::vector<Json> documents;
   std::string tables;
   for (const std::string& path : paths) {

@@ -64,6 +64,22 @@ Status fill_texts(const CLI::App& verb, StudyArguments& options) {
   return {};
 }
 
+// Options that a study would pass over.
+Status check_use(const CLI::App& verb, const StudyArguments& options) {
+  const auto refuse = [&](const char* option, std::string_view why) {
+    return verb.count(option) == 0
+               ? Status()
+               : usage_error(cat(option, " says nothing to `study ", options.name, "`: ", why));
+  };
+  if (options.name == "int2") AWQ_TRY(refuse("--bits", "it is about 2 bits"));
+  if (options.name == "perplexity" && options.settings.bits != 3 && options.settings.bits != 4) {
+    AWQ_TRY(refuse("--bits", "it has 3 and 4 bits"));
+  }
+  if (options.name == "groups") AWQ_TRY(refuse("--group", "it goes through them"));
+  if (options.name != "calibration") AWQ_TRY(refuse("--domains", "two kinds of text are of `study calibration`"));
+  return {};
+}
+
 // The words of the command line, as they could be typed again.
 std::string command_line(const StudyArguments& options) {
   std::string command = cat("awq study ", options.name, " ", options.model, " --text ", options.text,
@@ -82,6 +98,12 @@ Status study(const CLI::App& verb, StudyArguments& options, std::string_view ver
   const Timer timer;
   AWQ_ASSIGN(const Study* chosen, find_study(options.name));
   AWQ_TRY(fill_texts(verb, options));
+  AWQ_TRY(check_use(verb, options));
+  const std::vector<std::string> inputs = {options.text, options.calibration.source, options.settings.domain_a,
+                                           options.settings.domain_b, options.model};
+  AWQ_TRY(check_output("-o", options.out, inputs));
+  AWQ_TRY(check_output("--html", options.html, inputs));
+  AWQ_TRY(check_output("--html", options.html, {options.out}));
   AWQ_ASSIGN(const Backend backend, open_backend(options.backend));
   AWQ_ASSIGN(Session session, Session::open(options.model, backend.ops));
   const Arch& arch = session.model().arch;

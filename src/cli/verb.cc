@@ -1,5 +1,6 @@
 #include "cli/verb.h"
 
+#include <filesystem>
 #include <charconv>
 #include <cmath>
 #include <cstdio>
@@ -94,5 +95,22 @@ Status print(std::string_view text) {
 }
 
 Status print_json(const Json& value) { return print(dump_json(value, 2) + "\n"); }
+
+Status check_output(std::string_view option, const std::string& output, const std::vector<std::string>& inputs) {
+  if (output.empty()) return {};
+  std::error_code none;
+  for (const std::string& input : inputs) {
+    if (output == input || std::filesystem::equivalent(output, input, none)) {
+      return usage_error(cat(option, " ", printable(output), " would replace what is read or written besides; "
+                             "give another name"));
+    }
+  }
+  const std::filesystem::path folder = std::filesystem::path(output).parent_path();
+  if (std::filesystem::is_directory(output, none) ||
+      (!folder.empty() && !std::filesystem::is_directory(folder, none))) {
+    return usage_error(cat(option, " ", printable(output), ": not a file in a folder that is there"));
+  }
+  return {};
+}
 
 }  // namespace awq

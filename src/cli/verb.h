@@ -54,4 +54,8 @@ void add_eval(CLI::App& app, Outcome& outcome);
 void add_study(CLI::App& app, Outcome& outcome);
 void add_report(CLI::App& app, Outcome& outcome);
 
+/// Usage error where writing `output`, given by `option`, would replace one of `inputs`, or where its folder is not
+/// there. An empty `output` is none.
+Status check_output(std::string_view option, const std::string& output, const std::vector<std::string>& inputs);
+
 }  // namespace awq

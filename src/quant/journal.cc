@@ -2,6 +2,7 @@
 
 #include <cstring>
 
+#include "base/checksum.h"
 #include "base/file.h"
 
 namespace awq {
@@ -17,15 +18,44 @@ Result<JournalLines> parse_journal(std::string_view text, const std::string& ori
       const auto found = line.find(key);
       return found != line.end() && found->is_array();
     };
-    if (!line.is_object() || (!journal.lines.empty() && !(list("groups") && list("linears")))) {
-      return bad_input(cat(printable(origin), ": line ", journal.lines.size() + 1,
-                           " is not of a journal; leave --resume out to begin again"));
+    const auto of_layer = [&](size_t layer) {
+      const auto found = line.find("layer");
+      return found != line.end() && found->is_number_unsigned() && *found == layer;
+    };
+    const size_t before = journal.lines.size();
+    if (!line.is_object() || (before > 0 && !(list("groups") && list("linears") && of_layer(before - 1)))) {
+      return bad_input(cat(printable(origin), ": line ", before + 1,
+                           before > 0 ? cat(" is not layer ", before - 1, "'s") : std::string(" is not a journal's"),
+                           "; leave --resume out to begin again"));
     }
     journal.lines.push_back(std::move(line));
     begin = end + 1;
   }
   journal.bytes = whole;
   return journal;
+}
+
+static std::string sum_of(std::span<const int32_t> tokens) {
+  return hex_of(checksum(tokens.data(), tokens.size_bytes()));
+}
+
+// "bits 3 where the stopped run had 4": the first entry that differs.
+static std::string difference(const std::string& key, const Json& was, const Json& is) {
+  if (was.is_object() && is.is_object()) {
+    for (const auto& [inner, value] : is.items()) {
+      const auto found = was.find(inner);
+      if (found == was.end() || *found != value) {
+        return difference(inner, found == was.end() ? Json() : *found, value);
+      }
+    }
+    for (const auto& [inner, value] : was.items()) {
+      if (!is.contains(inner)) return difference(inner, value, Json());
+    }
+  }
+  const auto said = [](const Json& value) {
+    return value.is_null() ? std::string("nothing") : printable(dump_json(value), 80);
+  };
+  return cat(printable(key), " ", said(is), " where the stopped run had ", said(was));
 }
 
 Result<bool> QuantizeJournal::resume() {
@@ -39,9 +69,7 @@ Result<bool> QuantizeJournal::resume() {
   for (const auto& [key, value] : identity_.items()) {
     const auto was = head.find(key);
     if (was != head.end() && *was == value) continue;
-    return usage_error(cat("--resume: the stopped run had ", printable(key), " ",
-                           was == head.end() ? std::string("unset") : printable(dump_json(*was)),
-                           ", this one has ", printable(dump_json(value)),
+    return usage_error(cat("--resume: ", difference(key, was == head.end() ? Json() : *was, value),
                            "; give the same options, or leave --resume out to begin again"));
   }
   const std::string ids_path = path_join(directory_, OutputDirectory::kJournalTokens);
@@ -52,6 +80,10 @@ Result<bool> QuantizeJournal::resume() {
   }
   tokens_.resize(ids.size() / sizeof(int32_t));
   std::memcpy(tokens_.data(), ids.data(), tokens_.size() * sizeof(int32_t));
+  if (const auto sum = head.find("calibration"); sum == head.end() || *sum != sum_of(tokens_)) {
+    return bad_input(cat(printable(ids_path), ": ", ids.size(), " bytes that are not the stopped run's calibration "
+                         "tokens; leave --resume out to begin again"));
+  }
   head_ = head;
   blocks_.assign(lines.begin() + 1, lines.end());
   file_.reset();
@@ -68,6 +100,7 @@ Status QuantizeJournal::start(std::span<const int32_t> tokens) {
              InPlaceFile::open(path_join(directory_, OutputDirectory::kJournal), false));
   file_.emplace(std::move(file));
   size_ = 0;
+  identity_["calibration"] = sum_of(tokens);
   return append(identity_);
 }
 
@@ -77,11 +110,12 @@ Status QuantizeJournal::agree(const std::string& key, const Json& value) {
     return {};
   }
   if (const auto was = head_.find(key); was != head_.end() && *was == value) return {};
-  return usage_error(cat("--resume: the stopped run chose other ", key, " than this one (another device or "
-                         "program); leave --resume out to begin again"));
+  return usage_error(cat("--resume: the ", key, " is not the stopped run's (another device or program, or files that "
+                         "were changed); leave --resume out to begin again"));
 }
 
 Status QuantizeJournal::add(Json entries) {
+  entries["layer"] = blocks_.size();
   AWQ_TRY(append(entries));
   blocks_.push_back(std::move(entries));
   return {};

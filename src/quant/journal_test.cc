@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "base/checksum.h"
 #include "base/file.h"
 #include "checkpoint/test_files.h"
 
@@ -35,6 +36,9 @@ class Journal : public testing::Test {
 };
 
 const Json kSame = {{"bits", 4}};
+const int32_t kTokens[] = {1, 2, 3};
+const std::string kHead =
+    cat("{\"bits\":4,\"calibration\":\"", hex_of(checksum(kTokens, sizeof kTokens)), "\"}\n");
 const char* const kLines = OutputDirectory::kJournal;
 
 TEST_F(Journal, ComesBack) {
@@ -47,7 +51,7 @@ TEST_F(Journal, ComesBack) {
 
 TEST_F(Journal, WhatWasBeingWrittenIsDropped) {
   const auto resumed = resume_after(
-      kLines, "{\"bits\":4}\n{\"groups\":[],\"linears\":[]}\n{\"groups\":[{\"lay", kSame);
+      kLines, kHead + "{\"groups\":[],\"linears\":[],\"layer\":0}\n{\"groups\":[{\"lay", kSame);
   ASSERT_TRUE(resumed.ok() && *resumed);
   EXPECT_EQ(layers, 1);
   const auto torn_head = resume_after(kLines, "{\"bi", kSame);
@@ -63,6 +67,10 @@ TEST_F(Journal, OtherOptionsAndForgedFilesAreErrors) {
   EXPECT_NE(error(kLines, "{\"bits\":4}\n[1]\n", kSame).find("line 2"), std::string::npos);
   EXPECT_NE(error(kLines, "{\"bits\":4}\n{\"x\":1}\n", kSame).find("line 2"), std::string::npos);
   EXPECT_NE(error(kLines, "not JSON\n", kSame), "accepted");
+  const std::string block = "{\"groups\":[],\"linears\":[],\"layer\":0}\n";
+  EXPECT_NE(error(kLines, "{\"bits\":4}\n" + block + block, kSame).find("line 3"), std::string::npos);
+  EXPECT_NE(error(OutputDirectory::kJournalTokens, std::string(12, '\1'), kSame).find("12 bytes"),
+            std::string::npos);
   EXPECT_NE(error(OutputDirectory::kJournalTokens, "12345", kSame).find("5 bytes"),
             std::string::npos);
 }

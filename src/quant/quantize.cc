@@ -1,5 +1,6 @@
 #include "quant/quantize.h"
 
+#include <cmath>
 #include <future>
 #include <optional>
 
@@ -38,6 +39,22 @@ BlockWeights pack_rounded(const Arch& arch, int64_t layer, const FloatBlock& blo
   }
   result.activation_factor = upload_inverse(*ops.device, block[Slot::act].weight);
   return result;
+}
+
+// Weights whose steps half precision can hold; scales are stored in it.
+Status check_range(const TensorReader& reader, const QuantizeOptions& options, int64_t layer,
+                          const FloatBlock& block) {
+  constexpr float kMost = 65504;
+  for (const Linear& linear : block_linears(reader.arch().block)) {
+    if (!options.formats.of(layer, linear.slot)) continue;
+    for (const float value : block[linear.slot].weight.values) {
+      if (std::fabs(value) <= kMost) continue;
+      return bad_input(cat(printable(reader.checkpoint().path()), ": ", slot_name(linear.slot), " of layer ",
+                           layer, " holds ", value, ", beyond half precision, in which scales are stored; --keep ",
+                           layer, ".", slot_name(linear.slot), " leaves it in float if it is in order"));
+    }
+  }
+  return {};
 }
 
 class Quantizer {
@@ -146,6 +163,7 @@ class Quantizer {
     AWQ_TRY(reader_.checkpoint().check_unchanged());
     AWQ_ASSIGN(FloatBlock block, reader_.read_block(layer, pool));
     reader_.release_block(layer);
+    AWQ_TRY(check_range(reader_, options_, layer, block));
     read_seconds_ += timer.seconds();
     return block;
   }
@@ -193,6 +211,16 @@ static Status check_resumed(const Arch& arch, const QuantizeOptions& options,
   return {};
 }
 
+// A block that the journal has, if it is what the run wrote.
+static Status keep_block(QuantizedWriter& writer, const QuantizeJournal& journal, int64_t layer) {
+  writer.keep_block(layer);
+  AWQ_ASSIGN(const std::string sum, writer.block_sum(layer));
+  const Json& entries = journal.blocks()[static_cast<size_t>(layer)];
+  if (const auto was = entries.find("sum"); was != entries.end() && *was == sum) return {};
+  return bad_input(cat("--resume: layer ", layer, " is not what the stopped run wrote (checksum ", sum,
+                       "); leave --resume out to begin again"));
+}
+
 Result<Json> quantize_model(const TensorReader& reader, const Ops& ops,
                             std::span<const int32_t> tokens, const QuantizeOptions& options,
                             const OutputDirectory& output, QuantizeJournal& journal,
@@ -206,16 +234,21 @@ Result<Json> quantize_model(const TensorReader& reader, const Ops& ops,
   ThreadPool& pool = ops.device->pool();
   if (resumed) {
     writer.keep_frame();
-    for (int64_t layer = 0; layer < done; ++layer) writer.keep_block(layer);
+    AWQ_ASSIGN(const std::string frame, writer.frame_sum());
+    AWQ_TRY(journal.agree("frame", frame));
+    for (int64_t layer = 0; layer < done; ++layer) AWQ_TRY(keep_block(writer, journal, layer));
   } else {
     AWQ_TRY(writer.write_frame(pool));  // first: its tables need room
     AWQ_TRY(writer.sync());
+    AWQ_TRY(journal.agree("frame", writer.take_sum()));
     AWQ_TRY(journal.start(tokens));
   }
+  std::vector<std::string> sums(static_cast<size_t>(reader.arch().sizes.layers));
   BlockRun run;
   run.sink = [&](int64_t layer, const FloatBlock& block, const RoundedBlock& rounded,
                  ThreadPool& write_pool) -> Status {
     AWQ_TRY(writer.write_block(layer, block, rounded, options.arithmetic, write_pool));
+    sums[static_cast<size_t>(layer)] = writer.take_sum();
     return writer.sync();
   };
   run.beside = true;
@@ -223,7 +256,10 @@ Result<Json> quantize_model(const TensorReader& reader, const Ops& ops,
   run.stop = stop;
   run.done = done;
   run.read_done = [&](int64_t layer) { return writer.read_block(layer, pool); };
-  run.on_done = [&](int64_t, Json entries) { return journal.add(std::move(entries)); };
+  run.on_done = [&](int64_t layer, Json entries) {
+    entries["sum"] = sums[static_cast<size_t>(layer)];
+    return journal.add(std::move(entries));
+  };
   AWQ_ASSIGN(Json report, quantize_blocks(reader, ops, tokens, options, run));
   AWQ_TRY(writer.finish());
   AWQ_TRY(write_file(output.file("config.json"), dump_json(config, 2) + "\n"));

@@ -299,6 +299,14 @@ void QuantizedWriter::keep_block(int64_t layer) {
   }
 }
 
+Result<std::string> QuantizedWriter::frame_sum() const {
+  return writer_.sum_of(Declarations(*reader_, formats_).frame());
+}
+
+Result<std::string> QuantizedWriter::block_sum(int64_t layer) const {
+  return writer_.sum_of(Declarations(*reader_, formats_).block(layer));
+}
+
 Result<std::vector<float>> QuantizedWriter::read_vector(const std::string& name, int64_t size) {
   std::vector<float> values(static_cast<size_t>(size));
   AWQ_TRY(writer_.read_back(name, values.data(), values.size() * sizeof(float)));

@@ -33,6 +33,10 @@ class QuantizedWriter {
   /// What an earlier run wrote of the frame, or of a block, stays.
   void keep_frame();
   void keep_block(int64_t layer);
+  /// Checksum of what was written since the last call; of such a frame or block as it is in the files.
+  std::string take_sum() { return writer_.take_sum(); }
+  Result<std::string> frame_sum() const;
+  Result<std::string> block_sum(int64_t layer) const;
   /// Such a block, its linears as their codes are worth.
   Result<FloatBlock> read_block(int64_t layer, ThreadPool& pool);
   Status sync() { return writer_.sync(); }

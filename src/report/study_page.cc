@@ -238,9 +238,9 @@ Result<std::string> study_tables(const Json& sections, std::string_view origin) 
       }
       table.add_row(std::move(cells));
     }
-    out += cat(out.empty() ? "" : "\n", text_of(section, "title"), "\n\n", table.markdown());
+    out += cat(out.empty() ? "" : "\n", printable(text_of(section, "title")), "\n\n", table.markdown());
     for (const Json& note : array_of(section, "notes")) {
-      if (note.is_string()) out += cat("\n", note.get<std::string>(), "\n");
+      if (note.is_string()) out += cat("\n", printable(note.get<std::string>(), 2000), "\n");
     }
   }
   return out;

@@ -44,8 +44,20 @@ size_t display_width(std::string_view text) {
   }));
 }
 
+// Text of files must neither reach a terminal's controls nor end a cell.
+static std::string cell_of(std::string_view text) {
+  std::string cell;
+  for (const char c : printable(text)) cell += c == '|' ? std::string("\\|") : std::string(1, c);
+  return cell;
+}
+
+Table::Table(std::vector<Column> columns) : columns_(std::move(columns)) {
+  for (Column& column : columns_) column.title = cell_of(column.title);
+}
+
 void Table::add_row(std::vector<std::string> cells) {
   AWQ_CHECK(cells.size() == columns_.size(), cells.size());
+  for (std::string& cell : cells) cell = cell_of(cell);
   rows_.push_back(std::move(cells));
 }
 

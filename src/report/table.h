@@ -16,8 +16,8 @@ class Table {
     Align align = Align::right;
   };
 
-  explicit Table(std::vector<Column> columns) : columns_(std::move(columns)) {}
-  /// As many cells as there are columns.
+  explicit Table(std::vector<Column> columns);
+  /// As many cells as there are columns. Control characters and bars in them are escaped.
   void add_row(std::vector<std::string> cells);
   std::string markdown() const;
 

@@ -1,5 +1,7 @@
 #include "report/table.h"
 
+#include <algorithm>
+
 #include <gtest/gtest.h>
 
 namespace awq {
@@ -31,6 +33,15 @@ TEST(Table, ResultsTakeTheirFiguresFromTheDocuments) {
 TEST(Table, MissingFiguresAreDashes) {
   const std::string text = result_table({{"m", Json(), Json::array({1, "x"}), Json(3)}});
   EXPECT_NE(text.find("–"), std::string::npos);
+}
+
+TEST(Table, TextOfFilesStaysInItsCell) {
+  Table table({{"a\x1b[2J", Table::Align::left}, {"b"}});
+  table.add_row({"x|y\nz", "1"});
+  const std::string text = table.markdown();
+  EXPECT_EQ(text.find('\x1b'), std::string::npos) << text;
+  EXPECT_NE(text.find("x\\|y\\x0az"), std::string::npos) << text;
+  EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 3);
 }
 
 }  // namespace

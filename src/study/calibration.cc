@@ -1,4 +1,6 @@
 // Figure 6: how much calibration text a method needs, and what text of another kind costs it.
+#include <filesystem>
+
 #include "base/file.h"
 #include "session/passages.h"
 #include "study/study.h"
@@ -15,9 +17,6 @@ struct Domain {
 Result<Domain> read_domain(const std::string& path) {
   AWQ_ASSIGN(const std::string content, read_file(path));
   Domain domain;
-  const size_t slash = path.rfind('/', path.rfind('/') - 1);
-  domain.name = slash == std::string::npos ? path : path.substr(slash + 1);
-  domain.name = domain.name.substr(0, domain.name.find('/'));
   int64_t line = 0;
   for (size_t begin = 0; begin < content.size(); ++line) {
     size_t end = content.find('\n', begin);
@@ -34,6 +33,16 @@ Result<Domain> read_domain(const std::string& path) {
     half += json["text"].get<std::string>() + "\n\n";
   }
   return domain;
+}
+
+// By their folders where those differ (pubmed/abstracts.jsonl), else by their own names.
+void name_domains(const StudySettings& settings, Domain& a, Domain& b) {
+  const std::filesystem::path first = settings.domain_a, second = settings.domain_b;
+  const std::string folders[2] = {first.parent_path().filename().string(),
+                                  second.parent_path().filename().string()};
+  const bool by_folder = !folders[0].empty() && !folders[1].empty() && folders[0] != folders[1];
+  a.name = printable(by_folder ? folders[0] : first.stem().string(), 40);
+  b.name = printable(by_folder ? folders[1] : second.stem().string(), 40);
 }
 
 Status by_samples(StudyContext& context, const QuantFormat& format, StudyResult& result) {
@@ -56,8 +65,9 @@ Status by_samples(StudyContext& context, const QuantFormat& format, StudyResult&
 // Each method calibrated on either domain, evaluated on either.
 Status two_by_two(StudyContext& context, const QuantFormat& format, StudyResult& result) {
   const StudySettings& settings = context.settings;
-  AWQ_ASSIGN(const Domain a, read_domain(settings.domain_a));
-  AWQ_ASSIGN(const Domain b, read_domain(settings.domain_b));
+  AWQ_ASSIGN(Domain a, read_domain(settings.domain_a));
+  AWQ_ASSIGN(Domain b, read_domain(settings.domain_b));
+  name_domains(settings, a, b);
   for (const Method method : {Method::awq, Method::gptq}) {
     double ppl[2][2];
     for (int from = 0; from < 2; ++from) {
