@@ -67,7 +67,7 @@ quantize() { # NAME BITS OPTION...
 }
 quantize rtn 4 --method rtn
 quantize awq 4 --method awq
-quantize best 4 # the default
+quantize best 4 --quality best
 quantize rtn 3 --method rtn
 quantize awq 3 --method awq
 
@@ -81,6 +81,6 @@ EOF
 "$awq" report "${rows[@]}" | tee "$out/table.md"
 
 step "the 4-bit model answers: What is the capital of France?"
-"$awq" chat "$out/best-int4-g64" --temp 0 -n 64 -p "What is the capital of France?"
+"$awq" chat "$out/awq-int4-g64" --temp 0 -n 64 -p "What is the capital of France?"
 
-step "done; talk to it yourself: $awq chat $out/best-int4-g64"
+step "done; talk to it yourself: $awq chat $out/awq-int4-g64"

@@ -19,7 +19,7 @@ namespace {
 
 struct QuantizeArguments {
   std::string model, out, method = "awq", group = "auto", search_loss = "hessian", max_ram,
-                          math = "auto", bits = "4", keep, quality, target_size, synthetic;
+                          math = "auto", bits = "4", keep, quality = "standard", target_size, synthetic;
   std::string version;  // of the program
   double target_bpw = 0;
   int64_t layers = 0;
@@ -30,15 +30,6 @@ struct QuantizeArguments {
   bool resume = false, duo = false;
   bool targeted() const { return target_bpw > 0 || !target_size.empty(); }
 };
-
-// What --quality is where it is not given: the best, unless a method or one of the reference's ways is asked for.
-std::string default_quality(const CLI::App& verb) {
-  for (const char* name : {"--method", "--reference-arithmetic", "--reference-groups", "--search-loss",
-                           "--act-order", "--no-clip", "--duo"}) {
-    if (verb.count(name) > 0) return "standard";
-  }
-  return "best";
-}
 
 // --quality best is a way to do awq+gptq.
 std::string method_of(const QuantizeArguments& options) {
@@ -269,7 +260,6 @@ Status quantize(const CLI::App& verb, QuantizeArguments& options) {
     if (verb.count(name) > 0 && value.empty()) return usage_error(cat(name, ": a size is missing"));
   }
   if (std::isnan(options.target_bpw)) return usage_error("--target-bpw: nan is no number of bits");
-  if (options.quality.empty()) options.quality = default_quality(verb);
   AWQ_ASSIGN(const OpenCheckpoint source, open_source(options));
   const Arch& arch = source.reader->arch();
   if (source.reader->quantization()) {
@@ -404,13 +394,13 @@ void add_quantize(CLI::App& app, Outcome& outcome) {
       ->type_name("OUT");
   verb->add_option("--method", options->method,
                    "rtn: plain rounding; awq: scales and clips; gptq: errors taken back column by "
-                   "column; awq+gptq: both. Without it: see --quality")
-      ->check(CLI::IsMember({"rtn", "awq", "gptq", "awq+gptq"}));
+                   "column; awq+gptq: both")
+      ->check(CLI::IsMember({"rtn", "awq", "gptq", "awq+gptq"}))
+      ->capture_default_str();
   verb->add_option("--quality", options->quality,
-                   "best: awq+gptq, for each linear the rounding that loses least on held-out text; "
-                   "standard: --method alone. Default: best, standard beside --method and other ways to "
-                   "round or search")
-      ->check(CLI::IsMember({"standard", "best"}));
+                   "best: awq+gptq, for each linear the rounding that loses least on held-out text")
+      ->check(CLI::IsMember({"standard", "best"}))
+      ->capture_default_str();
   verb->add_option("--bits", options->bits,
                    "bits of a weight: 2, 3, 4 or 8, or by linear: down=4,0.*=8,lm_head=8,*=3")
       ->capture_default_str();

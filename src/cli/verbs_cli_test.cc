@@ -52,7 +52,7 @@ TEST_F(Verbs, QuantizeReportsGroupsLossesAndCost) {
   EXPECT_NE(quantized_.err.find("group 64"), std::string::npos) << "--group auto is said aloud";
 }
 
-TEST_F(Verbs, QuantizeDoesItsBestUnlessAWayIsNamed) {
+TEST_F(Verbs, QuantizeDoesAwqUnlessAnotherWayIsNamed) {
   const auto quality = [](const std::vector<std::string>& more) {
     std::vector<std::string> words = {"quantize", path("float"), "-o", path("way"), "--calib",
                                       path("text.txt"), "--calib-samples", "16", "--calib-length",
@@ -61,10 +61,9 @@ TEST_F(Verbs, QuantizeDoesItsBestUnlessAWayIsNamed) {
     const Json options = json_of(words)["options"];
     return cat(options["method"].get<std::string>(), ", ", options["quality"].get<std::string>());
   };
-  EXPECT_EQ(quality({}), "awq+gptq, best");
-  EXPECT_EQ(quality({"--method", "awq"}), "awq, standard");
-  EXPECT_EQ(quality({"--reference-arithmetic"}), "awq, standard");
-  EXPECT_EQ(quality({"--duo"}), "awq, standard");
+  EXPECT_EQ(quality({}), "awq, standard");
+  EXPECT_EQ(quality({"--method", "gptq"}), "gptq, standard");
+  EXPECT_EQ(quality({"--quality", "best"}), "awq+gptq, best");
   EXPECT_EQ(quality({"--method", "awq+gptq", "--quality", "best"}), "awq+gptq, best");
   EXPECT_EQ(quality({"--quality", "standard"}), "awq, standard");
 }
