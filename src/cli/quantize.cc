@@ -20,7 +20,6 @@ namespace {
 struct QuantizeArguments {
   std::string model, out, method = "awq", group = "auto", search_loss = "hessian", max_ram,
                           math = "auto", bits = "4", keep, quality = "standard", target_size, synthetic;
-  std::string version;  // of the program
   double target_bpw = 0;
   int64_t layers = 0;
   CalibrationText calibration;
@@ -253,7 +252,7 @@ Result<int64_t> parameters_of(const QuantizeArguments& options, const Arch& arch
   return parameter_count(whole);
 }
 
-Status quantize(const CLI::App& verb, QuantizeArguments& options) {
+Status quantize(const CLI::App& verb, QuantizeArguments& options, std::string_view version) {
   const Timer timer;
   AWQ_TRY(check_source(verb, options));
   for (const auto& [name, value] : {std::pair("--target-size", options.target_size), {"--max-ram", options.max_ram}}) {
@@ -312,7 +311,7 @@ Status quantize(const CLI::App& verb, QuantizeArguments& options) {
              OutputDirectory::create(options.out, options.overwrite, inputs, options.resume));
   QuantizeJournal journal(output, {{"options", options_json(options, quantize)},
                                    {"input", source.checkpoint->fingerprint()},
-                                   {"version", options.version},
+                                   {"version", version},
                                    {"backend", ops.name},
                                    {"tf32", tf32}});
   if (options.resume) AWQ_TRY(resume_journal(options.out, journal, output));
@@ -458,10 +457,7 @@ void add_quantize(CLI::App& app, Outcome& outcome) {
       "Examples:\n  awq quantize ./SmolLM2-135M -o ./smollm2-awq\n"
       "  awq quantize ./model.gguf -o ./out --bits 3 --group 64 --calib text.txt\n"
       "  awq quantize --synthetic llama-3-8b --layers 4 --device cuda");
-  verb->callback([options, verb, &outcome] {
-    options->version = outcome.version;
-    outcome.status = quantize(*verb, *options);
-  });
+  verb->callback([options, verb, &outcome] { outcome.status = quantize(*verb, *options, outcome.version); });
 }
 
 }  // namespace awq

@@ -99,11 +99,11 @@ Status study(const CLI::App& verb, StudyArguments& options, std::string_view ver
   AWQ_ASSIGN(const Study* chosen, find_study(options.name));
   AWQ_TRY(fill_texts(verb, options));
   AWQ_TRY(check_use(verb, options));
-  const std::vector<std::string> inputs = {options.text, options.calibration.source, options.settings.domain_a,
-                                           options.settings.domain_b, options.model};
-  AWQ_TRY(check_output("-o", options.out, inputs));
-  AWQ_TRY(check_output("--html", options.html, inputs));
-  AWQ_TRY(check_output("--html", options.html, {options.out}));
+  std::vector<std::string> others = {options.text, options.calibration.source, options.settings.domain_a,
+                                     options.settings.domain_b, options.model};
+  AWQ_TRY(check_output("-o", options.out, others));
+  others.push_back(options.out);
+  AWQ_TRY(check_output("--html", options.html, others));
   AWQ_ASSIGN(const Backend backend, open_backend(options.backend));
   AWQ_ASSIGN(Session session, Session::open(options.model, backend.ops));
   const Arch& arch = session.model().arch;

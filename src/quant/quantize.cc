@@ -1,5 +1,7 @@
 #include "quant/quantize.h"
 
+#include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <future>
 #include <optional>
@@ -43,16 +45,20 @@ BlockWeights pack_rounded(const Arch& arch, int64_t layer, const FloatBlock& blo
 
 // Weights whose steps half precision can hold; scales are stored in it.
 Status check_range(const TensorReader& reader, const QuantizeOptions& options, int64_t layer,
-                          const FloatBlock& block) {
-  constexpr float kMost = 65504;
+                   const FloatBlock& block, ThreadPool& pool) {
+  const auto beyond = [](float value) { return std::fabs(value) > 65504; };
   for (const Linear& linear : block_linears(reader.arch().block)) {
     if (!options.formats.of(layer, linear.slot)) continue;
-    for (const float value : block[linear.slot].weight.values) {
-      if (std::fabs(value) <= kMost) continue;
-      return bad_input(cat(printable(reader.checkpoint().path()), ": ", slot_name(linear.slot), " of layer ",
-                           layer, " holds ", value, ", beyond half precision, in which scales are stored; --keep ",
-                           layer, ".", slot_name(linear.slot), " leaves it in float if it is in order"));
-    }
+    const std::vector<float>& values = block[linear.slot].weight.values;
+    std::atomic<bool> within = true;
+    pool.parallel_for(static_cast<int64_t>(values.size()), 1 << 16, [&](int64_t begin, int64_t end) {
+      if (std::any_of(values.begin() + begin, values.begin() + end, beyond)) within = false;
+    });
+    if (within) continue;
+    return bad_input(cat(printable(reader.checkpoint().path()), ": ", slot_name(linear.slot), " of layer ", layer,
+                         " holds ", *std::find_if(values.begin(), values.end(), beyond),
+                         ", beyond half precision, in which scales are stored; --keep ", layer, ".",
+                         slot_name(linear.slot), " leaves it in float if it is in order"));
   }
   return {};
 }
@@ -163,7 +169,7 @@ class Quantizer {
     AWQ_TRY(reader_.checkpoint().check_unchanged());
     AWQ_ASSIGN(FloatBlock block, reader_.read_block(layer, pool));
     reader_.release_block(layer);
-    AWQ_TRY(check_range(reader_, options_, layer, block));
+    AWQ_TRY(check_range(reader_, options_, layer, block, pool));
     read_seconds_ += timer.seconds();
     return block;
   }
